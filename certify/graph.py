@@ -1,0 +1,225 @@
+"""A model as a graph of five primitives.
+
+| primitive | meaning |
+|---|---|
+| Gather | reorder, repeat, select by a constant index array; index -1 selects zero |
+| Affine | (x @ weight.T) * scale / divisor + bias: an exact linear map of the last axis |
+| Add | x + y, same shape |
+| Matmul | x @ y, same leading axes |
+| Apply | a univariate function, entry by entry |
+
+Values are tensors of real numbers *without* a batch axis. The constants held by a node are
+float64 and exact: a graph means one real function, with no rounding anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from theory.functions import Function
+
+Shape: TypeAlias = tuple[int, ...]
+Constant: TypeAlias = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Gather:
+    """out.flat[i] = x.flat[index.flat[i]], or 0 where the index is -1; out has index's shape."""
+
+    index: Constant
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """out = (x @ weight.T) * scale / divisor + bias; a part that is None is left out.
+
+    weight has shape (n_out, n_in); scale and bias broadcast to the output's shape.
+    """
+
+    weight: Constant | None = None
+    scale: Constant | None = None
+    divisor: float = 1.0
+    bias: Constant | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """out = x + y."""
+
+
+@dataclass(frozen=True, eq=False)
+class Matmul:
+    """out[..., i, j] = sum over k of x[..., i, k] * y[..., k, j]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Apply:
+    """out = function(x), entry by entry."""
+
+    function: Function
+
+
+Primitive: TypeAlias = Gather | Affine | Add | Matmul | Apply
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One value of the graph: a primitive applied to earlier values (node numbers).
+
+    `origin` says where the node comes from in the user's model ("layers.0 (model.py:41)").
+    """
+
+    primitive: Primitive
+    inputs: tuple[int, ...]
+    shape: Shape
+    origin: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A function of one tensor with any number of named outputs.
+
+    Value 0 is the input; node i of `nodes` computes value i + 1. Each node reads earlier
+    values only.
+    """
+
+    input_shape: Shape
+    nodes: tuple[Node, ...]
+    outputs: dict[str, int]
+
+    def shape(self, value: int) -> Shape:
+        """Shape of a value, without the batch axis."""
+        return self.nodes[value - 1].shape if value else self.input_shape
+
+    def functions(self) -> set[str]:
+        """Names of the univariate functions the graph applies."""
+        return {n.primitive.function.name for n in self.nodes if isinstance(n.primitive, Apply)}
+
+
+class Builder:
+    """Grows a graph node by node; every method returns the number of the new value.
+
+    Consecutive gathers are composed, so reshapes and transposes cost nothing. Shapes are
+    checked here once, and the domains rely on it.
+    """
+
+    def __init__(self, input_shape: Shape) -> None:
+        self.input_shape = tuple(input_shape)
+        self.nodes: list[Node] = []
+        self.origin = ""
+
+    def shape(self, value: int) -> Shape:
+        """Shape of a value, without the batch axis."""
+        return self.nodes[value - 1].shape if value else self.input_shape
+
+    def _push(self, primitive: Primitive, inputs: tuple[int, ...], shape: Shape) -> int:
+        self.nodes.append(Node(primitive, inputs, tuple(shape), self.origin))
+        return len(self.nodes)
+
+    def gather(self, value: int, index: np.ndarray) -> int:
+        """Select entries of `value` by flat index (-1: zero)."""
+        index = np.ascontiguousarray(index, dtype=np.int64)
+        size = math.prod(self.shape(value))
+        if index.size and (index.min() < -1 or index.max() >= size):
+            raise ValueError(f"index outside a tensor of {size} entries")
+        source = self.nodes[value - 1] if value else None
+        if source is not None and isinstance(source.primitive, Gather):
+            inner = source.primitive.index.reshape(-1)
+            index = np.where(index < 0, -1, inner[index]) if inner.size else index
+            value = source.inputs[0]
+        identity = np.arange(math.prod(self.shape(value))).reshape(self.shape(value))
+        if index.shape == identity.shape and np.array_equal(index, identity):
+            return value
+        return self._push(Gather(index), (value,), index.shape)
+
+    def reshape(self, value: int, shape: Shape) -> int:
+        """The same entries in another shape."""
+        return self.gather(value, np.arange(math.prod(self.shape(value))).reshape(shape))
+
+    def expand(self, value: int, shape: Shape) -> int:
+        """Broadcast `value` to `shape`."""
+        index = np.arange(math.prod(self.shape(value))).reshape(self.shape(value))
+        return self.gather(value, np.broadcast_to(index, shape))
+
+    def affine(
+        self,
+        value: int,
+        *,
+        weight: Any = None,
+        scale: Any = None,
+        divisor: float = 1.0,
+        bias: Any = None,
+    ) -> int:
+        """(x @ weight.T) * scale / divisor + bias; constants are float64, finite and exact.
+
+        The output has the shape of `x` (its last axis replaced when there is a weight);
+        scale and bias must broadcast to it.
+        """
+        shape = self.shape(value)
+        parts = [None if a is None else np.asarray(a, dtype=np.float64) for a in (weight, scale, bias)]
+        if not all(np.isfinite(a).all() for a in [*parts, divisor] if a is not None) or not divisor:
+            raise ValueError("a constant of an affine map is not a finite number")
+        if parts[0] is not None:
+            if parts[0].ndim != 2 or not shape or parts[0].shape[1] != shape[-1]:
+                raise ValueError(f"weight of shape {parts[0].shape} on a value of shape {shape}")
+            shape = (*shape[:-1], parts[0].shape[0])
+        for part in parts[1:]:
+            if part is not None and np.broadcast_shapes(part.shape, shape) != shape:
+                raise ValueError(f"a constant of shape {part.shape} on a value of shape {shape}")
+        if all(p is None for p in parts) and divisor == 1:
+            return value
+        return self._push(Affine(parts[0], parts[1], float(divisor), parts[2]), (value,), shape)
+
+    def constant(self, array: Any) -> int:
+        """A value that does not depend on the input."""
+        array = np.asarray(array, dtype=np.float64)
+        zeros = self.gather(0, np.full(array.shape, -1))
+        return self.affine(zeros, bias=array)
+
+    def add(self, x: int, y: int) -> int:
+        """x + y, broadcast."""
+        shape = np.broadcast_shapes(self.shape(x), self.shape(y))
+        return self._push(Add(), (self.expand(x, shape), self.expand(y, shape)), shape)
+
+    def subtract(self, x: int, y: int) -> int:
+        """x - y, broadcast."""
+        return self.add(x, self.affine(y, scale=-1.0))
+
+    def matmul(self, x: int, y: int) -> int:
+        """x @ y; the leading axes broadcast, both have at least two axes."""
+        a, b = self.shape(x), self.shape(y)
+        if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
+            raise ValueError(f"cannot multiply shapes {a} and {b}")
+        lead = np.broadcast_shapes(a[:-2], b[:-2])
+        inputs = (self.expand(x, lead + a[-2:]), self.expand(y, lead + b[-2:]))
+        return self._push(Matmul(), inputs, (*lead, a[-2], b[-1]))
+
+    def multiply(self, x: int, y: int) -> int:
+        """Elementwise product, broadcast: a matmul of 1 x 1 matrices."""
+        shape = np.broadcast_shapes(self.shape(x), self.shape(y))
+        cells = [self.reshape(self.expand(v, shape), (*shape, 1, 1)) for v in (x, y)]
+        return self.reshape(self.matmul(*cells), shape)
+
+    def apply(self, function: Function, value: int) -> int:
+        """function(x), entry by entry."""
+        return self._push(Apply(function), (value,), self.shape(value))
+
+    def graph(self, **outputs: int) -> Graph:
+        """The finished graph, without the nodes that no output needs."""
+        needed: set[int] = set()
+        stack = list(outputs.values())
+        while stack:
+            value = stack.pop()
+            if value and value not in needed:
+                needed.add(value)
+                stack.extend(self.nodes[value - 1].inputs)
+        number = {0: 0} | {old: new for new, old in enumerate(sorted(needed), start=1)}
+        nodes = [
+            Node(n.primitive, tuple(number[i] for i in n.inputs), n.shape, n.origin)
+            for n in (self.nodes[value - 1] for value in sorted(needed))
+        ]
+        return Graph(self.input_shape, tuple(nodes), {k: number[v] for k, v in outputs.items()})

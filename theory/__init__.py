@@ -1,0 +1,1 @@
+"""Univariate functions, targets and theorems, each written once in SymPy."""
