@@ -1,20 +1,14 @@
-"""What can go wrong that is the caller's to mend, each with its exit code."""
+"""What can go wrong with a model that is the caller's to mend, each with its exit code."""
 
 from __future__ import annotations
 
+from theory.errors import BadRequest, PlateauError
 
-class PlateauError(Exception):
-    """A problem with the caller's input; the text says what, where and what to do."""
-
-    exit_code = 2
+__all__ = ["BadRequest", "PlateauError", "UnreadableFile", "Unsupported"]
 
 
 class UnreadableFile(PlateauError):
     """The file is missing, damaged, or not a model file."""
-
-
-class BadRequest(PlateauError):
-    """An option, expression or domain that has no meaning."""
 
 
 class Unsupported(PlateauError):
