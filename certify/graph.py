@@ -15,8 +15,10 @@ float64 and exact: a graph means one real function, with no rounding anywhere.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -223,3 +225,60 @@ class Builder:
             for n in (self.nodes[value - 1] for value in sorted(needed))
         ]
         return Graph(self.input_shape, tuple(nodes), {k: number[v] for k, v in outputs.items()})
+
+
+class Domain(Protocol):
+    """How a family of enclosures moves through the primitives; that is all a domain is."""
+
+    def lift(self, boxes: Any, shape: Shape) -> Any: ...
+    def gather(self, node: Gather, x: Any) -> Any: ...
+    def affine(self, node: Affine, x: Any) -> Any: ...
+    def add(self, x: Any, y: Any) -> Any: ...
+    def matmul(self, x: Any, y: Any) -> Any: ...
+    def apply(self, node: Apply, x: Any) -> Any: ...
+    def range(self, x: Any) -> tuple[Any, Any]: ...
+
+
+def step(domain: Domain, primitive: Primitive, *inputs: Any) -> Any:
+    """One primitive in one domain."""
+    match primitive:
+        case Gather():
+            return domain.gather(primitive, *inputs)
+        case Affine():
+            return domain.affine(primitive, *inputs)
+        case Add():
+            return domain.add(*inputs)
+        case Matmul():
+            return domain.matmul(*inputs)
+        case Apply():
+            return domain.apply(primitive, *inputs)
+    raise TypeError(f"{primitive!r} is not a primitive")
+
+
+def enclose(
+    graph: Graph, boxes: Any, *, domain: Domain, watch: Callable[[Node, Any], None] | None = None
+) -> dict[str, Any]:
+    """Push a batch of boxes through the graph.
+
+    Args:
+        graph: the function.
+        boxes: whatever the domain lifts; for one input variable a float64 tensor (boxes, 2).
+        domain: the kind of enclosure.
+        watch: called with every Apply node and the enclosure of its argument.
+
+    Returns:
+        the enclosure of every output, by name.
+    """
+    values: dict[int, Any] = {0: domain.lift(boxes, graph.input_shape)}
+    uses = Counter(i for node in graph.nodes for i in node.inputs)
+    uses.update(graph.outputs.values())
+    for number, node in enumerate(graph.nodes, start=1):
+        inputs = [values[i] for i in node.inputs]
+        if watch is not None and isinstance(node.primitive, Apply):
+            watch(node, inputs[0])
+        values[number] = step(domain, node.primitive, *inputs)
+        for i in node.inputs:  # free what nothing reads any more
+            uses[i] -= 1
+            if not uses[i]:
+                values.pop(i, None)
+    return {name: values[i] for name, i in graph.outputs.items()}

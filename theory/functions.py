@@ -1,13 +1,14 @@
 """Univariate functions, one SymPy line each.
 
 Targets, enclosures and the checker all read these expressions; nothing else in the
-toolkit defines what `gelu` or `exp` means. `evaluate` walks an expression in any
+toolkit defines what `gelu` or `exp` means. `evaluate` computes an expression in any
 *algebra*: plain numbers, power series over Arb, arrays of balls.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import sympy as sp
@@ -23,10 +24,11 @@ class Function:
         name: the field's standard name.
         expression: SymPy expression in `x`, valid wherever it is real.
         kinks: points where the function is continuous but has no Taylor series.
-        turns: closed brackets (lo, hi, extremum): outside the brackets the function is
-            strictly monotone between two neighbouring ones, and inside a bracket its values
-            lie between those at the bracket's ends and `extremum`, a bound on the local extreme
-            value from outside. `None` says that nothing is known (sin, cos).
+        turns: closed brackets (lo, hi, extremum) of the turning points. Between two brackets,
+            and beyond the outer ones, the function is monotone (not strictly: relu). Inside a
+            bracket its values lie in the hull of its values at the bracket's ends and
+            `extremum`, a bound from outside on the local extreme value. `None` says that
+            nothing is known (sin, cos).
         odd_pole: True for a function that is monotone on each side of a pole at 0.
     """
 
@@ -53,7 +55,11 @@ def univariate(name: str, expression: sp.Expr, **facts: Any) -> Function:
 
 
 class Algebra(Protocol):
-    """What `evaluate` needs of a kind of number."""
+    """What `evaluate` needs of a kind of number.
+
+    `constant` receives a SymPy number expression (Integer, Rational, pi, sqrt(2), exp(1), ...),
+    `power` a rational exponent, `call` one of the names in `ELEMENTARY`.
+    """
 
     def constant(self, value: sp.Expr) -> Any: ...
     def add(self, a: Any, b: Any) -> Any: ...
@@ -76,6 +82,21 @@ ELEMENTARY = {
 }
 
 
+@dataclass(frozen=True)
+class Step:
+    """One instruction: it computes one register from earlier ones.
+
+    Attributes:
+        operation: the `Algebra` method to call.
+        operands: registers it reads; register 0 is the argument, step i writes register i + 1.
+        detail: the constant, exponent or function name, for the methods that take one.
+    """
+
+    operation: str
+    operands: tuple[int, ...] = ()
+    detail: sp.Expr | str | None = None
+
+
 def evaluate(expression: sp.Expr, algebra: Algebra, argument: Any) -> Any:
     """Evaluate `expression` with `x` replaced by `argument`, in `algebra`.
 
@@ -85,33 +106,70 @@ def evaluate(expression: sp.Expr, algebra: Algebra, argument: Any) -> Any:
         argument: a number of that algebra.
 
     Raises:
-        TypeError: the expression uses a function outside `ELEMENTARY`.
+        TypeError: the expression has another variable, or a function outside `ELEMENTARY`.
     """
-    known: dict[sp.Expr, Any] = {x: argument}
+    registers = [argument]
+    for step in program(expression):
+        values = [registers[k] for k in step.operands]
+        if step.detail is None:
+            value = getattr(algebra, step.operation)(*values)
+        elif step.operation == "power":
+            value = algebra.power(values[0], step.detail)
+        else:
+            value = getattr(algebra, step.operation)(step.detail, *values)
+        registers.append(value)
+    return registers[-1]
 
-    def walk(node: sp.Expr) -> Any:
+
+@cache
+def program(expression: sp.Expr) -> tuple[Step, ...]:
+    """Compile `expression` to steps, each sub-expression once; the last register is its value.
+
+    The constants among the terms of a sum, or the factors of a product, become one constant.
+    A power with an exponent that is no rational number is exp(exponent * log(base)).
+
+    Raises:
+        TypeError: the expression has another variable, or a function outside `ELEMENTARY`.
+    """
+    steps: list[Step] = []
+    known: dict[sp.Expr, int] = {x: 0}
+
+    def emit(operation: str, *operands: int, detail: Any = None) -> int:
+        steps.append(Step(operation, operands, detail))
+        return len(steps)
+
+    def register(node: sp.Expr) -> int:
         if node not in known:
             known[node] = compute(node)
         return known[node]
 
-    def compute(node: sp.Expr) -> Any:
+    def chain(operation: str, nodes: list[sp.Expr]) -> int:
+        first, *rest = (register(node) for node in nodes)
+        for other in rest:
+            first = emit(operation, first, other)
+        return first
+
+    def compute(node: sp.Expr) -> int:
         if not node.free_symbols:
-            return algebra.constant(node)
-        if node.is_Add or node.is_Mul or isinstance(node, sp.Max):
-            step = (
-                algebra.add if node.is_Add else algebra.mul if node.is_Mul else algebra.maximum
-            )
-            first, *rest = (walk(argument) for argument in node.args)
-            for value in rest:
-                first = step(first, value)
-            return first
-        if node.is_Pow and node.exp.is_Rational:
-            return algebra.power(walk(node.base), node.exp)
+            return emit("constant", detail=node)
+        if node.is_Add or node.is_Mul:
+            constants = [part for part in node.args if not part.free_symbols]
+            folded = [node.func(*constants)] if constants else []
+            varying = [part for part in node.args if part.free_symbols]
+            return chain("add" if node.is_Add else "mul", folded + varying)
+        if isinstance(node, sp.Max):
+            return chain("maximum", sorted(node.args, key=sp.default_sort_key))
         if node.func in ELEMENTARY:
-            return algebra.call(ELEMENTARY[node.func], walk(node.args[0]))
+            return emit("call", register(node.args[0]), detail=ELEMENTARY[node.func])
+        if node.is_Pow and node.exp.is_Rational:
+            return emit("power", register(node.base), detail=node.exp)
+        if node.is_Pow:
+            logarithm = emit("call", register(node.base), detail="log")
+            return emit("call", emit("mul", register(node.exp), logarithm), detail="exp")
         raise TypeError(f"{node.func} is not an elementary function known here")
 
-    return walk(expression)
+    register(expression)
+    return tuple(steps)
 
 
 exp = univariate("exp", sp.exp(x))
@@ -129,7 +187,9 @@ relu = univariate("relu", sp.Max(x, 0), kinks=(0.0,))
 absolute = univariate("abs", sp.Abs(x), kinks=(0.0,), turns=((0.0, 0.0, 0.0),))
 sigmoid = univariate("sigmoid", (1 + sp.tanh(x / 2)) / 2)
 softplus = univariate("softplus", sp.log(1 + sp.exp(x)))
-gelu = univariate("gelu", x * (1 + sp.erf(x / sp.sqrt(2))) / 2, turns=((-0.7518, -0.7517, -0.169972),))
+gelu = univariate(
+    "gelu", x * (1 + sp.erf(x / sp.sqrt(2))) / 2, turns=((-0.7518, -0.7517, -0.169972),)
+)
 gelu_tanh = univariate(
     "gelu_tanh",
     x * (1 + sp.tanh(sp.sqrt(2 / sp.pi) * (x + sp.Rational(44715, 10**6) * x**3))) / 2,

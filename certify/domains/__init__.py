@@ -1,0 +1,1 @@
+"""Domains: how one family of enclosures moves through the five primitives."""

@@ -1,0 +1,133 @@
+"""Write a module as a model file that `load` and `torch.export.load` read."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from certify.errors import BadRequest, Unsupported
+from certify.frontend.origin import shorten_trace
+
+
+def export(
+    module: torch.nn.Module,
+    example_input: torch.Tensor | tuple[torch.Tensor],
+    path: str | os.PathLike[str],
+) -> None:
+    """Write `module`, in eval mode, as a model file.
+
+    The module's training flags are put back afterwards. The file holds module paths and
+    source lines, but no absolute path of this machine, and the same module gives the same
+    bytes. It is complete or absent: an existing file stays as it is until the new one is
+    written. What is exported is the ordinary forward pass, not torch's fused fast path for
+    transformers in eval mode.
+
+    Args:
+        module: takes one floating-point tensor, returns one.
+        example_input: that tensor, with a first axis (the batch) of length 1.
+        path: where to write; any file name.
+
+    Raises:
+        BadRequest: the example has another form, or the path cannot be written.
+        Unsupported: torch.export cannot trace the module.
+    """
+    example = _example(example_input)
+    data = _serialize(_traced(module, example))
+    _write(os.fspath(path), data)
+
+
+def _example(example_input: Any) -> torch.Tensor:
+    if isinstance(example_input, tuple | list) and len(example_input) == 1:
+        example_input = example_input[0]
+    if not isinstance(example_input, torch.Tensor):
+        raise BadRequest("example_input must be one tensor, or a tuple of one tensor")
+    if example_input.dim() == 0 or example_input.shape[0] != 1:
+        raise BadRequest(
+            f"example_input has shape {tuple(example_input.shape)}, and its first axis must be "
+            "a batch of length 1; take one row of it, x[:1]"
+        )
+    return example_input
+
+
+def _traced(module: torch.nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:
+    with _evaluating(module):
+        try:
+            program = torch.export.export(module, (example,))
+            if any(_is_in_place(node) for node in program.graph.nodes):
+                program = program.run_decompositions({})
+        except Exception as error:
+            reason = str(error).strip().split("\n")[0]
+            raise Unsupported(
+                f"torch.export cannot trace this {type(module).__name__}: {reason}\n"
+                "  control flow must not depend on the input; with a causal mask, pass "
+                "is_causal=True (tgt_is_causal=True) as well"
+            ) from error
+    folder = os.getcwd()
+    for graph in [m.graph for m in program.graph_module.modules() if hasattr(m, "graph")]:
+        for node in graph.nodes:
+            # from_node holds memory addresses, which would make every file different
+            node.meta.pop("from_node", None)
+            if isinstance(node.meta.get("stack_trace"), str):
+                node.meta["stack_trace"] = shorten_trace(node.meta["stack_trace"], folder)
+    return program
+
+
+def _is_in_place(node: torch.fx.Node) -> bool:
+    """Whether the ordinary form must be asked for: in-place operators, no_grad regions."""
+    if node.op != "call_function":
+        return False
+    if isinstance(node.target, torch._ops.HigherOrderOperator):
+        return True
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+@contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Eval mode, gradients on and the fused path off, all put back at the end."""
+    modes = [(m, m.training) for m in module.modules()]
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        module.eval()
+        with torch.enable_grad():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        for part, training in modes:
+            part.training = training
+
+
+def _serialize(program: torch.export.ExportedProgram) -> bytes:
+    # into memory: the root folder inside the archive is then not named after a path
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue()
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write beside `path` and move into place.
+
+    Raises:
+        BadRequest: the folder or the file cannot be written.
+    """
+    temporary = f"{path}.{os.getpid()}.tmp"
+    created = False
+    try:
+        with open(temporary, "xb") as file:
+            created = True
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        created = False
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadRequest(f"cannot write the model file {path}: {reason}") from error
+    finally:
+        if created:
+            os.unlink(temporary)

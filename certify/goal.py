@@ -1,0 +1,167 @@
+"""What is known of the question, read off a search state: brackets, and what is still open."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from certify.rounding import above, below
+from certify.search import MODEL, TARGET, Leaves, Points, State
+
+STALE = 2  # generations without progress after which a leaf is not split again
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When the question is answered.
+
+    Attributes:
+        gap, abs_gap: a bracket is closed when hi <= (1 + gap) lo or hi - lo <= abs_gap.
+        within: a threshold for the sup error, if one is claimed.
+        constant: a threshold for the variation on every cell, if one is claimed.
+        tau: the plateau ratio.
+    """
+
+    gap: float = 0.01
+    abs_gap: float = 0.0
+    within: float | None = None
+    constant: float | None = None
+    tau: float = 0.1
+
+    def thresholds(self, known: Brackets) -> list[Tensor]:
+        """For each cell the variations that matter: on which side the model's lies decides."""
+        d_lo, d_hi = known.target_variation
+        marks = [torch.full_like(d_lo, self.constant)] if self.constant is not None else []
+        return [*marks, self.tau * d_lo, self.tau * d_hi]
+
+    def closed(self, lo: Tensor, hi: Tensor) -> Tensor:
+        """Entry by entry. 1 + gap and its product are rounded down, so True is exact."""
+        factor = math.nextafter(1 + self.gap, 0)
+        ends = torch.nextafter(factor * lo, torch.zeros_like(lo))
+        return (hi <= ends) | (torch.nextafter(hi - lo, hi + math.inf) <= self.abs_gap)
+
+
+@dataclass(frozen=True, eq=False)
+class Brackets:
+    """Proven two-sided bounds of everything that is asked.
+
+    Attributes:
+        sup: (lo, hi) of sup |model - target| over the domain.
+        witness: the x where the lower bound is attained; nan without points.
+        cell_sup: (2, C), the same for every cell.
+        range: (2, C), proven hull of the model's values on every cell.
+        inner: (2, C), upper bound on the model's least value and lower bound on its greatest.
+        variation: (2, C), lo and hi of max - min of the model on every cell.
+        target_variation: (2, C), the same of the target.
+        target_range: (2,), proven hull of the target's values on the domain.
+        target_total: (2,), lo and hi of the target's variation over the domain.
+    """
+
+    sup: tuple[float, float]
+    witness: float
+    cell_sup: Tensor
+    range: Tensor
+    inner: Tensor
+    variation: Tensor
+    target_variation: Tensor
+    target_total: Tensor
+
+
+def _per_cell(value: Tensor, cell: Tensor, cells: int, largest: bool) -> Tensor:
+    """Largest (or least) value in every cell; -inf (or inf) in a cell without any."""
+    empty = -math.inf if largest else math.inf
+    out = torch.full((cells,), empty, dtype=torch.float64)
+    return out.scatter_reduce(0, cell, value, "amax" if largest else "amin")
+
+
+def _variation(leaves: Leaves, points: Points, cells: int, which: int) -> tuple[Tensor, ...]:
+    """Outer range, inner range and variation bracket of one output on every cell."""
+    lo, hi = leaves.bounds[which]
+    least, most = points.bounds[which]
+    outer = _per_cell(lo, leaves.cell, cells, False), _per_cell(hi, leaves.cell, cells, True)
+    inner = _per_cell(most, points.cell, cells, False), _per_cell(least, points.cell, cells, True)
+    low = below(inner[1] - inner[0]).clamp(min=0)
+    high = above(outer[1] - outer[0])
+    # A hull of one number varies by exactly 0, and no rounding is needed to say so.
+    high = torch.where(outer[1] == outer[0], 0.0, high)
+    return torch.stack(outer), torch.stack(inner), torch.stack([low, high])
+
+
+def brackets(state: State, cells: int) -> Brackets:
+    """Read the brackets off a state."""
+    leaves, points = state.leaves, state.points
+    lower, upper = points.error(), leaves.error()
+    outer, inner, variation = _variation(leaves, points, cells, MODEL)
+    target_outer, target_inner, target_variation = _variation(leaves, points, cells, TARGET)
+    total = torch.stack(
+        [
+            below(target_inner[1].max() - target_inner[0].min()).clamp(min=0),
+            above(target_outer[1].max() - target_outer[0].min()),
+        ]
+    )
+    cell_sup = torch.stack(
+        [
+            _per_cell(lower, points.cell, cells, True).clamp(min=0),
+            _per_cell(upper, leaves.cell, cells, True),
+        ]
+    )
+    best = int(lower.argmax()) if len(lower) else None
+    sup = (float(cell_sup[0].max()), float(cell_sup[1].max()))
+    witness = math.nan if best is None else float(points.x[best])
+    return Brackets(
+        sup, witness, cell_sup, outer, inner, variation, target_variation, total
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Open:
+    """Leaves worth splitting, best first, and how small their remainder should become."""
+
+    which: Tensor
+    tolerance: float
+    about_sup: bool
+
+
+def splittable(leaves: Leaves) -> Tensor:
+    """Mask of the leaves that have inner points and have not stopped improving."""
+    lo, hi = leaves.box.T
+    mid = lo / 2 + hi / 2
+    return (leaves.stale < STALE) & (lo < mid) & (mid < hi) & ((hi - lo) > 8e-16 * mid.abs())
+
+
+def open_leaves(state: State, goal: Goal, known: Brackets, cells: int) -> Open:
+    """What to split next: first for the sup error, then for the cells.
+
+    For the sup error: leaves whose bound exceeds what would close the bracket. For a cell whose
+    variation bracket is open: leaves that reach beyond the values proven at points.
+    """
+    leaves = state.leaves
+    can = splittable(leaves)
+    error, lower = leaves.error(), known.sup[0]
+    slack = max(goal.gap * lower, goal.abs_gap)
+    limit = lower + slack
+    within = goal.within
+    sup_open = error > limit
+    if within is not None and lower <= within:
+        sup_open |= error > within
+        limit = min(limit, max(within, lower))
+        slack = min(slack, max(within - lower, 0.01 * slack))
+    which = torch.nonzero(sup_open & can).squeeze(1)
+    if len(which):
+        return Open(which[torch.argsort(error[which], descending=True)], slack / 4, True)
+    low, high = known.variation
+    unsettled = ~goal.closed(low, high)
+    room = torch.clamp(goal.gap * low, min=goal.abs_gap) * 0.45
+    for bound in goal.thresholds(known):
+        unclear = (low <= bound) & (bound < high)
+        unsettled |= unclear
+        room = torch.where(unclear, torch.minimum(room, (bound - low) * 0.45), room)
+    lo, hi = leaves.bounds[MODEL]
+    beyond = torch.maximum(hi - known.inner[1][leaves.cell], known.inner[0][leaves.cell] - lo)
+    which = torch.nonzero(unsettled[leaves.cell] & (beyond > room[leaves.cell]) & can).squeeze(1)
+    order = torch.argsort(beyond[which], descending=True)
+    least = float(room[unsettled].min()) if bool(unsettled.any()) else 0.0
+    return Open(which[order], least / 2, False)

@@ -1,0 +1,79 @@
+"""Rounding errors of float64, bounded; the only file that reasons about them.
+
+The model is IEEE 754 binary64, round to nearest, for + - * / and sqrt (and fused
+multiply-add, in any order of summation):
+
+    fl(a op b) = (a op b)(1 + d) + e,   |d| <= U,   |e| <= 2**-1022,
+
+where e is zero for + and -, and otherwise covers underflow, flushed to zero or not. A product
+of n factors (1 + d) differs from 1 by at most gamma(n) = n U / (1 - n U) (Higham, Accuracy and
+Stability of Numerical Algorithms, 2nd ed., 2002, lemma 3.1). An inner product of n terms
+computed in any order errs by at most gamma(n) times the sum of the absolute products
+(section 3.1), plus n underflows.
+
+An enclosure carries its errors as a bound r >= 0. Bounds are themselves computed in float64;
+`up` makes them bounds again. Overflow gives inf or nan; `no_nan` turns both into
+"nothing is known", never into a number.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+U = 2.0**-53
+#: Added wherever a bound contains products: covers 2**40 underflows of 2**-1022 each.
+TINY = 2.0**-980
+#: Stated accuracy of torch.exp and torch.log in float64, as a relative error: two units in the
+#: last place. Measured against Arb in tests/certify/test_rounding.py.
+LIBM = 4 * U
+
+
+def gamma(n: int) -> float:
+    """A float64 >= n U / (1 - n U), for n <= 2**21.
+
+    1 / (1 - n U) <= 1 + 2 n U <= 1 + 2**-31, so the factor 1 + 2**-30 also absorbs the one
+    rounding of the product.
+    """
+    if not 0 <= n <= 2**21:
+        raise ValueError(f"an inner product of {n} terms is longer than its error bound allows")
+    return n * U * (1 + 2.0**-30)
+
+
+def up(bound: Tensor, ops: int) -> Tensor:
+    """An upper bound on what `bound` would be without rounding.
+
+    Args:
+        bound: a value >= 0, computed from values >= 0 by sums and products only.
+        ops: at least the number of roundings on the way to any entry (an inner product of n
+            terms counts n). Products of products must add TINY before they are multiplied on.
+
+    The real value is <= bound / (1 - U)**ops + underflow <= bound (1 + gamma(ops)) + TINY / 2;
+    the returned fl(fl(bound * F) + TINY) with F = 1 + gamma(2 ops + 6) is larger, because two
+    roundings cost at most 2 U of the surplus (ops + 6) U.
+    """
+    return bound * (1 + gamma(2 * ops + 6)) + TINY
+
+
+def outward(lo: Tensor, hi: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+    """Widen [lo, hi] by error >= 0 and by the rounding of doing so."""
+    return below(lo - error), above(hi + error)
+
+
+def above(x: Tensor) -> Tensor:
+    """The next float64 up: an upper bound on the real result of the one operation that gave x."""
+    return torch.nextafter(x, torch.full((), math.inf, dtype=x.dtype, device=x.device))
+
+
+def below(x: Tensor) -> Tensor:
+    """The next float64 down: a lower bound on the real result of the one operation that gave x."""
+    return torch.nextafter(x, torch.full((), -math.inf, dtype=x.dtype, device=x.device))
+
+
+def no_nan(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
+    """An interval end that is nan says nothing: -inf or +inf takes its place."""
+    return lo.nan_to_num(-math.inf, math.inf, -math.inf), hi.nan_to_num(
+        math.inf, math.inf, -math.inf
+    )

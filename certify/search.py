@@ -1,0 +1,216 @@
+"""Branch and bound over boxes of one input variable: the state and one step of it.
+
+A state holds boxes that cover the domain, each with proven ranges of every output, and points
+with proven values. `step` is pure: it returns a better state and leaves the old one valid, so
+the search may be stopped at any moment and still ends in true bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from certify.domains.extrema import extrema
+from certify.domains.kinks import Crossings, cuts
+from certify.domains.taylor import Taylor
+from certify.graph import Graph, enclose
+
+MODEL, TARGET, DIFFERENCE = 0, 1, 2
+OUTPUTS = ("model", "target", "difference")
+CUTS = 7  # at most this many kinks cut one box
+FRESH = -1  # a leaf that has not been enclosed yet: its bounds are infinite
+
+
+@dataclass(frozen=True, eq=False)
+class Leaves:
+    """Boxes not split.
+
+    Attributes:
+        box: (L, 2), lower and upper ends.
+        cell: (L,), number of the cell the box lies in.
+        bounds: (3, 2, L), proven lo and hi of model, target and difference over the box.
+        rem: (L,), the difference's remainder: what splitting can still remove.
+        at: (3, 2, L), where those extremes seem to be.
+        cuts: (L, CUTS), places to split at, nan where there is none.
+        stale: (L,), generations since splitting last helped, or FRESH.
+    """
+
+    box: Tensor
+    cell: Tensor
+    bounds: Tensor
+    rem: Tensor
+    at: Tensor
+    cuts: Tensor
+    stale: Tensor
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+    def take(self, which: Tensor) -> Leaves:
+        """The leaves selected by an index or a mask."""
+        return Leaves(
+            self.box[which],
+            self.cell[which],
+            self.bounds[..., which],
+            self.rem[which],
+            self.at[..., which],
+            self.cuts[which],
+            self.stale[which],
+        )
+
+    def join(self, other: Leaves) -> Leaves:
+        """Both sets of leaves."""
+        pairs = [(getattr(self, n), getattr(other, n)) for n in self.__dataclass_fields__]
+        return Leaves(*(torch.cat(p, dim=-1 if p[0].ndim == 3 else 0) for p in pairs))
+
+    def error(self) -> Tensor:
+        """(L,), proven bound on |difference| over each box."""
+        return self.bounds[DIFFERENCE].abs().amax(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Single inputs with proven values: x (P,), cell (P,), bounds (3, 2, P)."""
+
+    x: Tensor
+    cell: Tensor
+    bounds: Tensor
+
+    def join(self, other: Points) -> Points:
+        """Both sets of points."""
+        return Points(
+            torch.cat([self.x, other.x]),
+            torch.cat([self.cell, other.cell]),
+            torch.cat([self.bounds, other.bounds], -1),
+        )
+
+    def error(self) -> Tensor:
+        """(P,), proven lower bound on |difference| at each point: its distance from 0."""
+        lo, hi = self.bounds[DIFFERENCE]
+        return torch.maximum(lo, -hi).clamp(min=0)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What is known so far; `boxes` counts all enclosures ever computed."""
+
+    leaves: Leaves
+    points: Points
+    boxes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A graph with outputs model, target and difference, and the cells of its domain (C, 2)."""
+
+    graph: Graph
+    cells: Tensor
+    order: int = 8
+
+
+def assess(problem: Problem, box: Tensor, cell: Tensor) -> Leaves:
+    """Enclose the outputs over boxes."""
+    crossings = Crossings()
+    domain = Taylor(problem.order)
+    models = enclose(problem.graph, box, domain=domain, watch=crossings.watch)
+    mid, rad = box.mean(1), (box[:, 1] - box[:, 0]) / 2
+    bounds, places = [], []
+    for name in OUTPUTS:
+        model = models[name]
+        flat = [model.coef.reshape(len(model.coef), -1), *(
+            t.reshape(-1) for t in (model.rem, model.lo, model.hi)
+        )]
+        lo, hi, at_lo, at_hi = extrema(flat[0], flat[1])
+        bounds.append(torch.stack([torch.maximum(lo, flat[2]), torch.minimum(hi, flat[3])]))
+        places.append(torch.stack([mid + rad * t for t in (at_lo, at_hi)]))
+    at = torch.stack(places).clamp(box[:, 0], box[:, 1])
+    kinks = torch.full((len(box), CUTS), math.nan, dtype=box.dtype)
+    for i, found in enumerate(cuts(crossings.found, len(box), CUTS)):
+        kinks[i, : len(found)] = mid[i] + rad[i] * torch.tensor(found, dtype=box.dtype)
+    rem = models["difference"].rem.reshape(-1)
+    stale = torch.zeros(len(box), dtype=torch.long)
+    return Leaves(box, cell, torch.stack(bounds), rem, at, kinks, stale)
+
+
+def measure(problem: Problem, x: Tensor, cell: Tensor) -> Points:
+    """Proven values at single inputs."""
+    models = enclose(problem.graph, torch.stack([x, x], 1), domain=Taylor(0))
+    domain = Taylor(0)
+    bounds = [torch.stack([e.reshape(-1) for e in domain.range(models[n])]) for n in OUTPUTS]
+    return Points(x, cell, torch.stack(bounds))
+
+
+def children(problem: Problem, parents: Leaves, tolerance: float) -> tuple[Tensor, Tensor]:
+    """Boxes that cover the parents, and the number of each one's parent.
+
+    A fresh parent is its own child. Others are cut at their kinks; without kinks into 2, 4 or 8
+    equal parts, as many as a remainder falling with the power order + 1 should need.
+    """
+    boxes, origin = [], []
+    rows = zip(
+        parents.box.tolist(),
+        parents.cuts.tolist(),
+        parents.rem.tolist(),
+        parents.stale.tolist(),
+        strict=True,
+    )
+    for i, ((lo, hi), kinks, rem, stale) in enumerate(rows):
+        places = [c for c in kinks if lo < c < hi]
+        if not places and stale != FRESH:
+            ratio = rem / tolerance if tolerance > 0 else math.inf
+            wish = 2.0 if not ratio < 1e300 else max(ratio, 1.0) ** (1 / (problem.order + 1))
+            ways = 2 if wish <= 2 else 4 if wish <= 4 else 8
+            places = [lo + (hi - lo) * k / ways for k in range(1, ways)]
+        edges = sorted({lo, hi, *(p for p in places if lo < p < hi)})
+        boxes += list(zip(edges[:-1], edges[1:], strict=True))
+        origin += [i] * (len(edges) - 1)
+    return torch.tensor(boxes, dtype=parents.box.dtype), torch.tensor(origin, dtype=torch.long)
+
+
+def split(problem: Problem, parents: Leaves, tolerance: float) -> Leaves:
+    """Enclose the children of some leaves, never looser than their parents."""
+    box, origin = children(problem, parents, tolerance)
+    old = parents.take(origin)
+    new = assess(problem, box, old.cell)
+    lo = torch.maximum(new.bounds[:, 0], old.bounds[:, 0])
+    hi = torch.minimum(new.bounds[:, 1], old.bounds[:, 1])
+    idle = (new.rem > 0.8 * old.rem) & torch.isfinite(old.rem) & torch.isnan(old.cuts[:, 0])
+    stale = torch.where(idle, old.stale + 1, 0)
+    return replace(new, bounds=torch.stack([lo, hi], 1), stale=stale)
+
+
+def step(problem: Problem, state: State, which: Tensor, tolerance: float) -> tuple[State, Leaves]:
+    """Replace the leaves numbered `which` by their children; the new leaves come back too."""
+    keep = torch.ones(len(state.leaves), dtype=torch.bool)
+    keep[which] = False
+    new = split(problem, state.leaves.take(which), tolerance)
+    leaves = state.leaves.take(keep).join(new)
+    return State(leaves, state.points, state.boxes + len(new)), new
+
+
+def start(problem: Problem, boxes: int) -> State:
+    """Fresh leaves: every cell, cut into equal parts so that there are at least `boxes`."""
+    per = max(1, math.ceil(boxes / len(problem.cells)))
+    box, cell = [], []
+    for i, (lo, hi) in enumerate(problem.cells.tolist()):
+        inner = [lo + (hi - lo) * k / per for k in range(1, per)]
+        edges = sorted({lo, hi, *(e for e in inner if lo < e < hi)})
+        box += list(zip(edges[:-1], edges[1:], strict=True))
+        cell += [i] * (len(edges) - 1)
+    n = len(box)
+    ends = torch.tensor([-math.inf, math.inf], dtype=torch.float64)
+    bounds = ends.reshape(1, 2, 1).expand(3, 2, n).clone()
+    leaves = Leaves(
+        torch.tensor(box, dtype=torch.float64),
+        torch.tensor(cell, dtype=torch.long),
+        bounds,
+        bounds[0, 1].clone(),
+        torch.zeros((3, 2, n), dtype=torch.float64),
+        torch.full((n, CUTS), math.nan, dtype=torch.float64),
+        torch.full((n,), FRESH, dtype=torch.long),
+    )
+    none = torch.empty(0, dtype=torch.float64)
+    return State(leaves, Points(none, none.long(), torch.empty((3, 2, 0)).double()), 0)

@@ -1,0 +1,1 @@
+"""Training, sampling and experiments: the consumer and the adversary of `certify`."""

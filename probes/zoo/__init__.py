@@ -1,0 +1,1 @@
+"""Small trained models for tests, benchmarks and examples; `make` has their settings."""
