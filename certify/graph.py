@@ -124,7 +124,7 @@ class Builder:
 
     def gather(self, value: int, index: np.ndarray) -> int:
         """Select entries of `value` by flat index (-1: zero)."""
-        index = np.ascontiguousarray(index, dtype=np.int64)
+        index = np.array(index, dtype=np.int64, order="C")
         size = math.prod(self.shape(value))
         if index.size and (index.min() < -1 or index.max() >= size):
             raise ValueError(f"index outside a tensor of {size} entries")
@@ -206,6 +206,18 @@ class Builder:
         cells = [self.reshape(self.expand(v, shape), (*shape, 1, 1)) for v in (x, y)]
         return self.reshape(self.matmul(*cells), shape)
 
+    def scale_rows(self, x: int, factor: int) -> int:
+        """Each row of x times one number: x (..., n), factor (..., 1).
+
+        As a product of 1 x 1 and 1 x n matrices it keeps a row together, and with it the
+        2-norm of the row's errors.
+        """
+        shape = self.shape(x)
+        if self.shape(factor) != (*shape[:-1], 1):
+            raise ValueError(f"cannot scale the rows of {shape} by {self.shape(factor)}")
+        row = self.reshape(x, (*shape[:-1], 1, shape[-1]))
+        return self.reshape(self.matmul(self.reshape(factor, (*shape[:-1], 1, 1)), row), shape)
+
     def apply(self, function: Function, value: int) -> int:
         """function(x), entry by entry."""
         return self._push(Apply(function), (value,), self.shape(value))
@@ -256,7 +268,7 @@ def step(domain: Domain, primitive: Primitive, *inputs: Any) -> Any:
 
 
 def enclose(
-    graph: Graph, boxes: Any, *, domain: Domain, watch: Callable[[Node, Any], None] | None = None
+    graph: Graph, boxes: Any, *, domain: Domain, watch: Callable[[int, Node, list[Any], Any], None] | None = None
 ) -> dict[str, Any]:
     """Push a batch of boxes through the graph.
 
@@ -264,7 +276,7 @@ def enclose(
         graph: the function.
         boxes: whatever the domain lifts; for one input variable a float64 tensor (boxes, 2).
         domain: the kind of enclosure.
-        watch: called with every Apply node and the enclosure of its argument.
+        watch: called after every node as watch(number of its value, node, inputs, value).
 
     Returns:
         the enclosure of every output, by name.
@@ -274,9 +286,9 @@ def enclose(
     uses.update(graph.outputs.values())
     for number, node in enumerate(graph.nodes, start=1):
         inputs = [values[i] for i in node.inputs]
-        if watch is not None and isinstance(node.primitive, Apply):
-            watch(node, inputs[0])
         values[number] = step(domain, node.primitive, *inputs)
+        if watch is not None:
+            watch(number, node, inputs, values[number])
         for i in node.inputs:  # free what nothing reads any more
             uses[i] -= 1
             if not uses[i]:

@@ -62,6 +62,45 @@ def outward(lo: Tensor, hi: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
     return below(lo - error), above(hi + error)
 
 
+def on_grid(x: Tensor, size: Tensor, bits: int) -> Tensor:
+    """x rounded to multiples of q = 2**(e - bits), where |x| <= size <= 2**e.
+
+    Adding and subtracting 1.5 * 2**52 q rounds to the grid, and the rest x - result, at most
+    q / 2, is exact (Rump, Ogita, Oishi, Accurate floating-point summation, SIAM J. Sci.
+    Comput. 31, 2008, section 3).
+    """
+    _, exponent = torch.frexp(size)
+    shift = torch.ldexp(torch.full_like(size, 1.5), exponent + (52 - bits))
+    return (x + shift) - shift
+
+
+def accurate_product(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """x @ w.T with an error of hardly more than one rounding of the result.
+
+    Args:
+        x: (..., n).
+        w: (m, n).
+
+    Returns:
+        (y, e), each (..., m), with |y - x @ w.T| <= e.
+
+    x = a + b and w = h + l, where a and h are integers times powers of two, small enough that
+    every partial sum of a @ h.T is an integer below 2**53: that product is exact in any order.
+    The other two, b @ h.T and x @ l.T, are 2**-20 times smaller, and so are their errors
+    gamma(n) sum |.||.|. The last two additions round once each.
+    """
+    n = x.shape[-1]
+    bits = 28 - max(1, (n - 1).bit_length())  # 24 for w, one for signs and rounding up
+    size = x.abs().amax(-1, keepdim=True).clamp(min=2.0**-600)
+    width = w.abs().max().clamp(min=2.0**-600)
+    a, h = on_grid(x, size, bits), on_grid(w, width, 24)
+    b, low = x - a, w - h
+    small = b @ h.T + x @ low.T
+    y = a @ h.T + small
+    rest = size * 2.0**-bits * h.abs().sum(1) + x.abs().sum(-1, keepdim=True) * (width * 2.0**-24)
+    return y, up(U * y.abs() + gamma(n + 3) * rest, n + 8)
+
+
 def above(x: Tensor) -> Tensor:
     """The next float64 up: an upper bound on the real result of the one operation that gave x."""
     return torch.nextafter(x, torch.full((), math.inf, dtype=x.dtype, device=x.device))

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from certify.domains.adjoint import Trace, output_error
 from certify.domains.extrema import extrema
 from certify.domains.kinks import Crossings, cuts
-from certify.domains.taylor import Taylor
-from certify.graph import Graph, enclose
+from certify.domains.taylor import Taylor, TaylorModel
+from certify.graph import Graph, Node, enclose
 
 MODEL, TARGET, DIFFERENCE = 0, 1, 2
 OUTPUTS = ("model", "target", "difference")
@@ -109,13 +110,14 @@ class Problem:
     graph: Graph
     cells: Tensor
     order: int = 8
+    back: int = 2
 
 
 def assess(problem: Problem, box: Tensor, cell: Tensor) -> Leaves:
     """Enclose the outputs over boxes."""
     crossings = Crossings()
     domain = Taylor(problem.order)
-    models = enclose(problem.graph, box, domain=domain, watch=crossings.watch)
+    models = forward(problem, domain, box, crossings)
     mid, rad = box.mean(1), (box[:, 1] - box[:, 0]) / 2
     bounds, places = [], []
     for name in OUTPUTS:
@@ -135,10 +137,34 @@ def assess(problem: Problem, box: Tensor, cell: Tensor) -> Leaves:
     return Leaves(box, cell, torch.stack(bounds), rem, at, kinks, stale)
 
 
+def forward(
+    problem: Problem, domain: Taylor, box: Tensor, crossings: Crossings | None = None
+) -> dict[str, TaylorModel]:
+    """Enclose the outputs, their remainders sharpened by a backward pass.
+
+    The difference's error bounds the model's too: the difference is model - target, so the
+    model's error enters it with factor 1 and its own sources are among those counted.
+    """
+    trace = Trace(min(problem.back, domain.order))
+
+    def watch(number: int, node: Node, inputs: list, value: TaylorModel) -> None:
+        trace.note(number, node, inputs, value)
+        if crossings is not None:
+            crossings.note(node, inputs[0])
+
+    models = enclose(problem.graph, box, domain=domain, watch=watch)
+    error = output_error(problem.graph, trace, problem.graph.outputs["difference"])
+    for name in ("model", "difference"):
+        model = models[name]
+        rem = torch.fmin(model.rem, error.reshape(model.rem.shape))
+        models[name] = replace(model, rem=rem)
+    return models
+
+
 def measure(problem: Problem, x: Tensor, cell: Tensor) -> Points:
     """Proven values at single inputs."""
-    models = enclose(problem.graph, torch.stack([x, x], 1), domain=Taylor(0))
     domain = Taylor(0)
+    models = forward(problem, domain, torch.stack([x, x], 1))
     bounds = [torch.stack([e.reshape(-1) for e in domain.range(models[n])]) for n in OUTPUTS]
     return Points(x, cell, torch.stack(bounds))
 

@@ -46,9 +46,8 @@ class Bounds:
     def mul(self, a: Pair, b: Pair) -> Pair:
         if undefined(a) or undefined(b):
             return UNDEFINED
-        # An infinite end stands for unbounded real values, so 0 times it is 0.
-        products = [arb(0) if p.is_zero() or q.is_zero() else p * q for p in a for q in b]
-        return _least(map(_down, products)), _greatest(map(_up, products))
+        low = _least(_times(p, q, _down) for p in a for q in b)
+        return low, _greatest(_times(p, q, _up) for p in a for q in b)
 
     def power(self, a: Pair, exponent: sp.Rational) -> Pair:
         if undefined(a):
@@ -192,6 +191,15 @@ def _least(ends: Iterable[arb]) -> arb:
 def _greatest(ends: Iterable[arb]) -> arb:
     """The greatest of exact numbers, none of them nan."""
     return reduce(lambda p, q: q if q > p else p, ends)
+
+
+def _times(p: arb, q: arb, rounded: Callable[[arb], arb]) -> arb:
+    """The product of two end points; an infinite one stands for unbounded real values."""
+    if p.is_zero() or q.is_zero():
+        return arb(0)
+    if p.is_finite() and q.is_finite():
+        return rounded(p * q)
+    return INFINITY if (p > 0) == (q > 0) else -INFINITY
 
 
 def _root_power(a: arb, p: int, q: int) -> arb:

@@ -266,23 +266,46 @@ def power(q: Fraction, parity: int | None) -> Smooth:
 def tabulated(function: Function) -> Smooth:
     """Any other function, from tables computed in Arb."""
 
-    def cover(order: int, *points: Tensor) -> tables.Table:
-        low = min(float(p.nan_to_num(0.0).min()) for p in points)
-        high = max(float(p.nan_to_num(0.0).max()) for p in points)
-        return tables.covering(function, order, low, high)
-
     def bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
-        low, high = tables.extremes(cover(8, lo, hi), lo, hi)[2:]
+        table = tables.covering(function, 1, lo, hi)
+        low, high = tables.extremes(table, lo, hi)[2:]
         return tables.beyond(function, lo, hi, low, high)
 
     def expand(order: int, c: Tensor, reach: Tensor, lo: Tensor, hi: Tensor) -> Expansion:
-        table = cover(order, c, lo, hi)
+        table = tables.covering(function, order, lo, hi)
         a, value_error, slope_error = tables.expand(table, order, c)
         slope, last, _, _ = tables.extremes(table, lo, hi)
         # sum over k >= 1 of reach**k <= order * reach * max(1, reach)**(order - 1).
         growth = order * reach * repeated(reach.clamp(min=1), order)
         error = up(value_error + slope_error * growth, order + 6)
         return Expansion(a, error.nan_to_num(math.inf), slope, last)
+
+    return Smooth(expand, bounds)
+
+
+def derivative(how: Smooth) -> Smooth:
+    """The rule of f', read off that of f.
+
+    Coefficient k of f' is (k + 1) a_(k+1). With an error budget sum err_k r**k <= e of f, the
+    one of f' at reach r is sum (k + 1) err_(k+1) r**k <= (order + 1) e / r; it is taken at some
+    r >= reach that is not tiny, since it grows with r.
+    """
+
+    def bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
+        middle = (lo / 2 + hi / 2).nan_to_num(0.0)
+        slope = how.expand(1, middle, (hi - lo).abs(), lo, hi).slope
+        return -slope, slope
+
+    def expand(order: int, c: Tensor, reach: Tensor, lo: Tensor, hi: Tensor) -> Expansion:
+        wide = reach.clamp(min=2.0**-6)
+        e = how.expand(order + 1, c, wide, lo, hi)
+        taylor = e.taylor[1:].clone()
+        for k in range(1, len(taylor)):
+            taylor[k] *= k + 1
+        rounding = _error(taylor, wide, gamma(3))
+        error = up((order + 1) * e.error / wide + rounding, 6)
+        curve = up(2 * how.expand(1, c, wide, lo, hi).last, 2)
+        return Expansion(taylor, error, curve, up((order + 2) * e.last, 2))
 
     return Smooth(expand, bounds)
 

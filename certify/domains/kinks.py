@@ -15,12 +15,12 @@ from certify.graph import Apply, Node
 
 
 class Crossings:
-    """Collects crossings during one `enclose` (pass `watch`): for each box, t and weight."""
+    """Collects crossings during one `enclose` (call `note` after every node): for each box, t and weight."""
 
     def __init__(self) -> None:
         self.found: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def watch(self, node: Node, x: TaylorModel) -> None:
+    def note(self, node: Node, x: TaylorModel) -> None:
         """Note the entries of a kinked function's argument that change sign."""
         if not isinstance(node.primitive, Apply) or x.coef.shape[0] < 2:
             return

@@ -78,7 +78,7 @@ def compose(taylor: Tensor, h: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
         mq = q.abs()
         # q_a meets the h_j with a + j > keep, that is j >= keep - a + 1.
         dropped = (mq * s[keep - n + 1 : keep + 1].flip(0)).sum(0)
-        rounding = gamma(n + 3) * (mq.sum(0) * s[0] + new[0].abs())
+        rounding = gamma(n + 2) * mq.sum(0) * s[0]  # new[0] is only copied
         error = up(error * reach + dropped + rounding, 2 * n + 8)
         q = new
     return q, error

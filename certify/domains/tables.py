@@ -24,7 +24,8 @@ from theory.functions import Function
 
 STEP = 1 / 8
 BLOCK = 16  # cells, made together when one of them is first needed
-REACH = 512  # blocks on either side of 0: beyond |x| = 1024 nothing is tabulated
+REACH = 32  # blocks on either side of 0: beyond |x| = 64 nothing is tabulated
+WIDEST = 32.0  # intervals longer than this are not worth a table of their own
 SHIFT = 11  # terms of the shift beyond the first
 MAX_ORDER = 12
 TOTAL = MAX_ORDER + 1 + SHIFT
@@ -88,18 +89,21 @@ def table(function: Function, order: int, first: int, last: int) -> Table:
 
     The shifted coefficient is a_k = (1 / k!) sum over m <= SHIFT of d**m / m! f^(k+m)(center).
     Its error has three parts: the Taylor remainder of the shift, at most
-    sup |f^(k+SHIFT+1)| h**(SHIFT+1) / (SHIFT+1)! with h = STEP / 2; rounding, at most
-    gamma(4 SHIFT + 16) times the sum of absolute terms (3 m roundings make d**m / m!, one makes
-    the product, SHIFT + 1 the sum, and four round the table entry and 1 / k!); and the radius
-    of Arb's own center values.
+    sup |f^(k+SHIFT+1)| h**(SHIFT+1) / (SHIFT+1)! with h = STEP / 2; rounding; and the radius of
+    Arb's own center values. By Horner's rule, innermost m = SHIFT, term m is rounded twice in
+    its table entry and five times a level on the way out (d, d / m, product, sum), and 1 / k!
+    rounds once: at most gamma(5 m + 4) times its absolute value.
     """
     blocks = [_block(function, b) for b in range(first, last + 1)]
     derivatives, slack, bound, ranges = (
         np.concatenate(part, axis=1) for part in zip(*blocks, strict=True)
     )
     weight = (STEP / 2) ** np.arange(SHIFT + 2) / FACTORIAL[: SHIFT + 2]
-    terms = bound[:TOTAL] * gamma(4 * SHIFT + 16) + slack
-    shifted = [weight[:-1] @ terms[k : k + SHIFT + 1] for k in range(order + 1)]
+    rounded = weight[:-1] * [gamma(5 * m + 4) for m in range(SHIFT + 1)]
+    shifted = [
+        rounded @ bound[k : k + SHIFT + 1] + weight[:-1] @ slack[k : k + SHIFT + 1]
+        for k in range(order + 1)
+    ]
     rest = [bound[k + SHIFT + 1] * weight[-1] for k in range(order + 1)]
     error = (np.stack(shifted) + np.stack(rest)) / FACTORIAL[: order + 1, None]
     known = np.isfinite(bound).all(0) & np.isfinite(derivatives).all(0) & np.isfinite(slack).all(0)
@@ -120,11 +124,12 @@ def table(function: Function, order: int, first: int, last: int) -> Table:
     )
 
 
-def covering(function: Function, order: int, lo: float, hi: float) -> Table:
-    """A table that covers [lo, hi] as far as tables reach."""
-    width = BLOCK * STEP
-    ends = [min(max(end, -REACH * width), REACH * width - STEP) for end in (lo, hi)]
-    first, last = (math.floor(end / width) for end in ends)
+def covering(function: Function, order: int, lo: Tensor, hi: Tensor) -> Table:
+    """A table that covers the intervals [lo, hi] that are short and within reach."""
+    limit = REACH * BLOCK * STEP
+    useful = (hi - lo <= WIDEST) & (lo >= -limit) & (hi < limit)
+    ends = (float(lo[useful].min()), float(hi[useful].max())) if bool(useful.any()) else (0.0, 0.0)
+    first, last = (math.floor(end / (BLOCK * STEP)) for end in ends)
     return table(function, order, first, last)
 
 
@@ -143,10 +148,9 @@ def expand(table: Table, order: int, at: Tensor) -> tuple[Tensor, Tensor, Tensor
     d = (at - center).nan_to_num(0.0, 0.0, 0.0).clamp(-STEP, STEP)
     flat = index.reshape(-1)
     values = table.derivatives.index_select(1, flat).reshape(-1, *at.shape)
-    a, weight = values[: order + 1].clone(), d
-    for m in range(1, SHIFT + 1):
-        a.addcmul_(weight, values[m : m + order + 1])
-        weight = weight * d / (m + 1)
+    a = values[SHIFT : SHIFT + order + 1]
+    for m in range(SHIFT, 0, -1):
+        a = torch.addcmul(values[m - 1 : m + order], a, d / m)
     for k in range(2, order + 1):
         a[k] /= math.factorial(k)
     errors = table.errors.index_select(1, flat).reshape(2, *at.shape)
@@ -175,33 +179,33 @@ def extremes(table: Table, lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor, Tens
 def beyond(
     function: Function, lo: Tensor, hi: Tensor, low: Tensor, high: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Ranges of f for the few entries whose interval leaves the tables, from Arb one by one."""
-    missing = torch.nonzero(~(torch.isfinite(low) & torch.isfinite(high)) & (lo <= hi))
-    if not len(missing):
+    """Fill in the ranges of f where the interval leaves the table: by Arb, over the interval
+    widened to powers of two, so that a few evaluations serve all entries."""
+    missing = ~(torch.isfinite(low) & torch.isfinite(high)) & (lo <= hi)
+    if not bool(missing.any()):
         return low, high
+    spans = torch.stack([_power_below(lo[missing]), -_power_below(-hi[missing])], 1)
+    distinct, which = torch.unique(spans, dim=0, return_inverse=True)
+    ranges = torch.tensor([_range(function, *span) for span in distinct.tolist()], dtype=lo.dtype)
+    ranges = ranges.to(lo.device)[which]
     low, high = low.clone(), high.clone()
-    spans: dict[tuple[float, float], tuple[float, float]] = {}
-    for where in map(tuple, missing.tolist()):
-        # Outward to powers of two: few distinct spans, each evaluated once.
-        span = (_power_below(float(lo[where])), -_power_below(-float(hi[where])))
-        if span not in spans:
-            spans[span] = _range(function, *span)
-        low[where], high[where] = spans[span]
+    low[missing], high[missing] = ranges[:, 0], ranges[:, 1]
     return low, high
 
 
-def _power_below(x: float) -> float:
-    """The largest number of the form 0, 2**k or -2**k that is <= x."""
-    if x == 0 or not math.isfinite(x):
-        return x
-    mantissa, exponent = math.frexp(x)  # 1/2 <= |mantissa| < 1
-    if x > 0:
-        return math.ldexp(1.0, exponent - 1)
-    return -math.ldexp(1.0, exponent - (mantissa == -0.5))
+def _power_below(x: Tensor) -> Tensor:
+    """The largest number of the form 0, 2**k or -2**k that is <= x, entry by entry."""
+    mantissa, exponent = torch.frexp(x)  # 1/2 <= |mantissa| < 1
+    exponent = torch.where(x > 0, exponent - 1, exponent - (mantissa == -0.5).int())
+    power = torch.ldexp(torch.sign(x), exponent)
+    return torch.where((x == 0) | torch.isinf(x), x, power)
 
 
+@functools.lru_cache(maxsize=65536)
 def _range(function: Function, lo: float, hi: float) -> tuple[float, float]:
     """Range of f over a wide [lo, hi] by Arb, infinite where it cannot tell."""
+    if math.isinf(lo) or math.isinf(hi):
+        return -math.inf, math.inf
     with flint.ctx.workprec(96):
         low, high = ball.bounds(function.expression, arb(lo), arb(hi))
     finite = low.is_finite() and high.is_finite()

@@ -17,29 +17,48 @@ floating-point arithmetic, J. Logic Algebr. Program. 64, 2005.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from certify.domains import norms, series
-from certify.domains.expansions import Kinked, rule
+from certify.domains.expansions import Kinked, Smooth, rule
 from certify.graph import Affine, Apply, Gather, Shape
-from certify.rounding import U, above, below, gamma, no_nan, outward, up
+from certify.rounding import U, above, accurate_product, below, gamma, no_nan, outward, up
 
 
 @dataclass(frozen=True, eq=False)
 class TaylorModel:
-    """coef (K + 1, boxes, *shape); rem, lo, hi (boxes, *shape); norm (boxes, *shape[:-1])."""
+    """coef (K + 1, boxes, *shape); rem, lo, hi (boxes, *shape); norm (boxes, *shape[:-1]).
+
+    made is the part of rem that the last primitive added by itself: with exact polynomials of
+    its inputs for inputs, its result is within made of the polynomial. Where cut is set the
+    polynomial forgot the inputs, and made bounds the whole error. None means none.
+
+    total, where known, bounds the sum of the errors along the last axis: a row of slopes s takes
+    errors e to at most ||s|| ||e||, far less than max |s_i| ||e|| times the root of the length.
+    """
 
     coef: Tensor
     rem: Tensor
     lo: Tensor
     hi: Tensor
     norm: Tensor
+    made: Tensor | None = None
+    cut: Tensor | None = None
+    total: Tensor | None = None
 
 
-def _settled(coef: Tensor, rem: Tensor, lo: Tensor, hi: Tensor, norm: Tensor) -> TaylorModel:
+def _settled(
+    coef: Tensor,
+    rem: Tensor,
+    lo: Tensor,
+    hi: Tensor,
+    norm: Tensor,
+    made: Tensor,
+    cut: Tensor | None = None,
+) -> TaylorModel:
     """Replace what overflowed by "nothing is known", then by the range where that is known."""
     lo, hi = no_nan(lo, hi)
     rem, norm = norms.tighten(rem, norm)
@@ -52,7 +71,9 @@ def _settled(coef: Tensor, rem: Tensor, lo: Tensor, hi: Tensor, norm: Tensor) ->
         coef[0] = torch.where(known, mid, coef[0])
         rem = torch.where(lost, torch.where(known, radius, math.inf), rem)
         norm = torch.where(_any(lost), norms.rows(rem), norm)
-    return TaylorModel(coef, rem, lo, hi, norm)
+        made = torch.where(lost, rem, made)
+        cut = lost if cut is None else cut | lost
+    return TaylorModel(coef, rem, lo, hi, norm, made, cut)
 
 
 def _any(mask: Tensor) -> Tensor:
@@ -128,42 +149,49 @@ class Taylor:
     def affine(self, node: Affine, x: TaylorModel) -> TaylorModel:
         """Each coefficient is an exact linear image, computed with n products a row.
 
-        Rounding: gamma(n + 2) |W| |c_j| for the sums, the scale and the divisor, and one more
-        rounding where the bias is added; all of it joins the remainder before |W| is applied.
+        Rounding: the constant coefficient, the largest, goes through `accurate_product`; the
+        others err by gamma(n) |W| |c_j|. Scale, divisor and bias round once more each.
         """
         coef, rem, norm = x.coef, x.rem, x.norm
-        mag, width = x.coef.abs().sum(0), torch.maximum(x.lo.abs(), x.hi.abs())
+        width = torch.maximum(x.lo.abs(), x.hi.abs())
         mid, radius = _centered(x)
-        n = 0
+        n, made = 0, torch.zeros((), dtype=rem.dtype, device=rem.device)
         if node.weight is not None:
             w = _tensor(node.weight, rem)
             n = int((w != 0).sum(1).max()) if w.numel() else 0
+            first, made = accurate_product(coef[0], w)
+            slopes = coef[1:].abs().sum(0)
             coef, mid = coef @ w.T, mid @ w.T
-            rem, mag, radius, width = torch.stack([rem, mag, radius, width]) @ w.abs().T
+            coef[0] = first
+            rem, slopes, radius, width = torch.stack([rem, slopes, radius, width]) @ w.abs().T
+            made = made + gamma(n + 1) * slopes
             stretch, row_norms = norms.spectral(node)
-            # Cauchy-Schwarz: entry i of W e is at most ||W_i|| ||e||.
+            # Cauchy-Schwarz: entry i of W e is at most ||W_i|| ||e||; Hoelder: max |W_i| ||e||_1.
             rem = torch.fmin(rem, norm.unsqueeze(-1) * row_norms.to(rem.device))
+            if x.total is not None and w.numel():
+                rem = torch.fmin(rem, x.total.unsqueeze(-1) * w.abs().amax(1))
             norm = norm * stretch
         if node.scale is not None:
             s = _tensor(node.scale, rem)
             coef, mid = coef * s, mid * s
-            rem, mag, radius, width = torch.stack([rem, mag, radius, width]) * s.abs()
+            rem, made, radius, width = rem * s.abs(), made * s.abs(), radius * s.abs(), width * s.abs()
             norm = norm * _most(s.abs().expand(rem.shape))
         if node.divisor != 1:
             coef, mid, d = coef / node.divisor, mid / node.divisor, abs(node.divisor)
-            rem, mag, radius, width, norm = rem / d, mag / d, radius / d, width / d, norm / d
+            rem, made, radius, width, norm = rem / d, made / d, radius / d, width / d, norm / d
+        made = made + gamma(3) * coef.abs().sum(0)
         if node.bias is not None:
             b = _tensor(node.bias, rem)
             if coef is x.coef:
                 coef = coef.clone()
             coef[0] += b
             mid = mid + b
-            mag, width = mag + b.abs(), width + b.abs()
-        ops = 2 * n + 2 * x.coef.shape[0] + 12
-        rounding = up(gamma(n + 4) * mag, ops)
-        norm = up(norm + norms.rows(rounding), ops)
+            made, width = made + U * coef[0].abs(), width + b.abs()
+        ops = 2 * n + 2 * x.coef.shape[0] + 16
+        made = up(made, ops)
+        norm = up(norm + norms.rows(made), ops)
         lo, hi = outward(mid, mid, up(radius + gamma(n + 6) * width, ops))
-        return _settled(coef, up(rem + rounding, ops), lo, hi, norm)
+        return _settled(coef, up(rem + made, ops), lo, hi, norm, made)
 
     def add(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
         """One rounding in each coefficient."""
@@ -171,13 +199,14 @@ class Taylor:
         rounding = up(U * coef.abs().sum(0), coef.shape[0] + 2)
         rem = up(x.rem + y.rem + rounding, 4)
         norm = up(x.norm + y.norm + norms.rows(rounding), 4)
-        return _settled(coef, rem, below(x.lo + y.lo), above(x.hi + y.hi), norm)
+        return _settled(coef, rem, below(x.lo + y.lo), above(x.hi + y.hi), norm, rounding)
 
     def matmul(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
         """(p + r)(q + s) = pq + p s + r q + r s; pq is cut at degree K.
 
-        Coefficient k is one inner product over (k + 1) n terms, so rounding errs by
-        gamma((K + 1) n) times the product of the magnitudes.
+        Coefficient k is one inner product over (k + 1) n terms; rounding errs by gamma(n) times
+        the product of the constant coefficients, the largest part, and by gamma((K + 1) n) times
+        the rest of the product of the magnitudes.
         """
         orders, n = x.coef.shape[0], x.coef.shape[-1]
         mx, my = series.size(x.coef), series.size(y.coef)
@@ -197,28 +226,40 @@ class Taylor:
             if orders > 1:
                 cut = torch.cat(tails.flip(0).unbind(), dim=-2)
                 dropped = left[..., n:].abs() @ cut
-            dropped = dropped + gamma(orders * n + 1) * (mx @ my)
+            a, b = x.coef[0].abs(), y.coef[0].abs()
+            p, q = x.coef[1:].abs().sum(0), y.coef[1:].abs().sum(0)
+            dropped = dropped + gamma(n + 1) * (a @ b)
+            dropped = dropped + gamma(orders * n + orders + 1) * (a @ q + p @ my)
             times = torch.matmul
         ops = 2 * orders * n + 2 * orders + 8
         rem = up(dropped + times(mx, y.rem) + times(x.rem, my + y.rem), 2 * ops)
         # Row i of the error: sum_k p_ik s_k + r_ik (q_k + s_k), rows s_k and q_k of y.
         lengths = norms.rows(my) + y.norm
         norm = (mx @ y.norm.unsqueeze(-1) + x.rem @ lengths.unsqueeze(-1)).squeeze(-1)
-        norm = up(norm + norms.rows(up(dropped, ops)), 2 * ops)
+        made = up(dropped, ops)
+        norm = up(norm + norms.rows(made), 2 * ops)
         (a, r), (b, s) = _centered(x), _centered(y)
         mid, a, b = times(a, b), a.abs(), b.abs()
         error = up(times(a, s) + times(r, b + s) + gamma(n + 2) * times(a, b), 2 * ops)
-        return _settled(coef, rem, *outward(mid, mid, error), norm)
+        return _settled(coef, rem, *outward(mid, mid, error), norm, made)
+
+    def times(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
+        """The product entry by entry: p q + p s + r (q + s), cut at degree K."""
+        mx, my = series.size(x.coef), series.size(y.coef)
+        coef, made = series.product(x.coef, y.coef)
+        other = up(x.rem * (my + y.rem), 4)
+        rem = up(made + mx * y.rem + other, 6)
+        norm = up(_most(mx) * y.norm + norms.rows(up(made + other, 2)), 6)
+        ends = torch.stack([x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi])
+        lo, hi = below(ends.amin(0)), above(ends.amax(0))
+        return _settled(coef, rem, lo, hi, norm, made)
 
     def apply(self, node: Apply, x: TaylorModel) -> TaylorModel:
         """f(p + r): see `smooth` and `kinked`."""
-        lo, hi = self.range(x)
         how = rule(node.function)
-        if isinstance(how, Kinked):
-            return _kinked(how, x, lo, hi)
-        return self._smooth(how, x, lo, hi)
+        return self.kinked(how, x) if isinstance(how, Kinked) else self.smooth(how, x)
 
-    def _smooth(self, how, x: TaylorModel, lo: Tensor, hi: Tensor) -> TaylorModel:
+    def smooth(self, how: Smooth, x: TaylorModel) -> TaylorModel:
         """Taylor's theorem around c = p(0), with h = p - c and the true argument p + d, |d| <= rem.
 
         f(p + d) = sum_k a_k h**k + a_(K+1)(xi) h**(K+1) + f'(eta) d, where xi lies between c and
@@ -234,25 +275,53 @@ class Taylor:
         power = reach
         for _ in range(self.order):
             power = power * reach
-        local = up(error + e.error + e.last * power, 2 * self.order + 10)
-        rem = up(local + e.slope * x.rem, 4).nan_to_num(math.inf)
-        norm = up(_most(e.slope) * x.norm + norms.rows(local), 4)
-        flo, fhi = no_nan(*how.range(lo, hi))
-        # The constant (flo + fhi) / 2 is the better model wherever its error is no larger.
+        made = up(error + e.error + e.last * power, 2 * self.order + 10).nan_to_num(math.inf)
+        rem = up(made + e.slope * x.rem, 4).nan_to_num(math.inf)
+        norm = up(_most(e.slope) * x.norm + norms.rows(made), 4)
+        total = None
+        if rem.ndim > 1:
+            total = up(norms.rows(e.slope) * x.norm + made.sum(-1), made.shape[-1] + 4)
+        flo, fhi = no_nan(*how.range(torch.maximum(plo, x.lo), torch.minimum(phi, x.hi)))
+        # The range bounds the error too: |v - p| <= max(fhi - min p, max p - flo).
+        sink, rise = series.span(coef)
+        reached = torch.maximum(above(fhi - below(coef[0] - sink)), above(above(coef[0] + rise) - flo))
+        rem = torch.fmin(rem, reached)
+        # Where the polynomial is of no use, the constant (flo + fhi) / 2 takes its place.
         mid = flo / 2 + fhi / 2
         radius = above(torch.maximum(above(fhi - mid), above(mid - flo)))
-        constant = ~(rem < radius) & torch.isfinite(radius)
-        if bool(constant.any()):
-            coef = coef.masked_fill(constant, 0.0)
-            coef[0] = torch.where(constant, mid, coef[0])
-            rem = torch.where(constant, radius, rem)
-            norm = torch.where(_any(constant), norms.rows(rem), norm)
-        return self._tightened(_settled(coef, rem, flo, fhi, norm))
+        cut = ~(rem < 2 * radius) & torch.isfinite(radius)
+        if bool(cut.any()):
+            coef = coef.masked_fill(cut, 0.0)
+            coef[0] = torch.where(cut, mid, coef[0])
+            rem, made = torch.where(cut, radius, rem), torch.where(cut, radius, made)
+            norm = torch.where(_any(cut), norms.rows(rem), norm)
+            total = None
+        out = _settled(coef, rem, flo, fhi, norm, made, cut)
+        lo, hi = self.range(out)
+        return replace(out, lo=lo, hi=hi, total=total)
 
-    def _tightened(self, x: TaylorModel) -> TaylorModel:
-        """The same model with its range cut to what polynomial and remainder allow."""
-        lo, hi = self.range(x)
-        return TaylorModel(x.coef, x.rem, lo, hi, x.norm)
+    def kinked(self, how: Kinked, x: TaylorModel) -> TaylorModel:
+        """f(v) is within e of s v + m; s p + m is the new polynomial, |s| rem + e its remainder.
+
+        The chord is taken over p + d for all |d| <= rem, so that s p + m is also within e of
+        f(p): that is what `made` promises.
+        """
+        down, top = series.span(x.coef)
+        plo, phi = below(below(x.coef[0] - down) - x.rem), above(above(x.coef[0] + top) + x.rem)
+        s, m, e = how.chord(plo, phi)
+        coef = x.coef * s
+        coef[0] += m
+        mag = coef.abs().sum(0) + 2 * m.abs()
+        made = up(e + gamma(3) * mag, coef.shape[0] + 6)
+        rem = up(s.abs() * x.rem + made, 4)
+        norm = up(_most(s.abs()) * x.norm + norms.rows(made), 4)
+        lo, hi = torch.maximum(plo, x.lo), torch.minimum(phi, x.hi)
+        ends = torch.stack([torch.where(v < 0, how.left * v, how.right * v) for v in (lo, hi)])
+        low, high = ends.amin(0), ends.amax(0)
+        across = (lo < 0) & (hi > 0)
+        low = torch.where(across, low.clamp(max=0), low)
+        high = torch.where(across, high.clamp(min=0), high)
+        return _settled(coef, rem, below(low), above(high), norm, made)
 
     def range(self, x: TaylorModel) -> tuple[Tensor, Tensor]:
         """Enclose every entry over its box: the polynomial's span, cut by the kept range."""
@@ -261,23 +330,6 @@ class Taylor:
         hi = above(above(x.coef[0] + top) + x.rem)
         lo, hi = no_nan(lo, hi)
         return torch.maximum(lo, x.lo), torch.minimum(hi, x.hi)
-
-
-def _kinked(how: Kinked, x: TaylorModel, lo: Tensor, hi: Tensor) -> TaylorModel:
-    """f(v) is within e of s v + m; s p + m is the new polynomial, |s| rem + e its remainder."""
-    s, m, e = how.chord(lo, hi)
-    coef = x.coef * s
-    coef[0] += m
-    mag = coef.abs().sum(0) + 2 * m.abs()
-    local = up(e + gamma(3) * mag, coef.shape[0] + 6)
-    rem = up(s.abs() * x.rem + local, 4)
-    norm = up(_most(s.abs()) * x.norm + norms.rows(local), 4)
-    ends = torch.stack([torch.where(v < 0, how.left * v, how.right * v) for v in (lo, hi)])
-    low, high = ends.amin(0), ends.amax(0)
-    across = (lo < 0) & (hi > 0)
-    low = torch.where(across, low.clamp(max=0), low)
-    high = torch.where(across, high.clamp(min=0), high)
-    return _settled(coef, rem, below(low), above(high), norm)
 
 
 def _tensor(array, like: Tensor) -> Tensor:

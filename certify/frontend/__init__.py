@@ -10,6 +10,7 @@ from certify.errors import UnreadableFile, Unsupported
 from certify.frontend.archive import CHUNK, read_archive
 from certify.frontend.arguments import Damaged
 from certify.frontend.lower import lower
+from certify.frontend.origin import printable
 from certify.frontend.program import Program
 from certify.frontend.sniff import identify
 from certify.graph import Graph, Shape
@@ -67,7 +68,8 @@ def load(path: str | os.PathLike[str]) -> Model:
     except OSError as error:
         raise UnreadableFile(_cannot_open(name, error)) from error
     except Damaged as error:
-        raise UnreadableFile(f"{name}: not a sound model file: {error}") from error
+        text = printable(str(error), limit=600)
+        raise UnreadableFile(f"{name}: not a sound model file: {text}") from error
     except Unsupported as error:
         where = "" if str(error).startswith("cannot certify") else f"{name}: "
         raise Unsupported(f"{where}{error}") from error

@@ -32,9 +32,13 @@ def check_agreement(model: Model, points: torch.Tensor) -> float:
     """`agree`, insisting that the difference is no more than rounding.
 
     Raises:
-        InternalError: it exceeds `TOLERANCE`.
+        InternalError: it exceeds `TOLERANCE`, or torch refuses to run the archive.
     """
-    difference = agree(model, points)
+    try:
+        difference = agree(model, points)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        reason = str(error).split("\n")[0]
+        raise InternalError(f"{model.path}: torch cannot run the archive ({reason})") from error
     if not difference <= TOLERANCE:
         raise InternalError(
             f"{model.path}: the graph differs from the archive's own operators by "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -233,8 +232,3 @@ def argument(data: Any) -> Any:
     ((kind, value),) = data.items()
     reader = _READERS.get(kind)
     return Opaque(kind) if reader is None else reader(value)
-
-
-def is_finite(value: Any) -> bool:
-    """Whether an array (or number) has neither nan nor infinity."""
-    return bool(np.isfinite(value).all()) if isinstance(value, np.ndarray) else math.isfinite(value)

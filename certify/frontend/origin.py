@@ -65,6 +65,6 @@ def _line(trace: str) -> str:
     return f"{printable(short(path))}:{line}"
 
 
-def printable(name: str) -> str:
+def printable(name: str, limit: int = 200) -> str:
     """Text from a file made safe for a terminal: printable ASCII, and not endless."""
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in name)[:200]
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in name)[:limit]

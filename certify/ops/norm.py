@@ -31,7 +31,9 @@ def _scaled_to_unit(context: Context, x: Value, eps: float) -> Value:
     square = context.apply("square", x)
     count = x.shape[-1]
     mean = context.affine(square, weight=np.ones((1, count)), divisor=count, bias=eps)
-    return context.multiply(x, context.apply("rsqrt", mean))
+    return context.wrap(
+        context.builder.scale_rows(context.plain(x), context.plain(context.apply("rsqrt", mean)))
+    )
 
 
 def _finish(context: Context, x: Value, shape: Any, weight: Any, bias: Any) -> Tensor:

@@ -75,8 +75,8 @@ def test_series_contains_the_derivatives(name, data):
     coefficients = series(TARGETS[name], arb(t, radius), ORDER)
     assert len(coefficients) == ORDER + 1
     function = reference(name)
-    s = t + radius * data.draw(st.sampled_from([-1.0, 0.0, 1.0]))
-    taken = mpmath.taylor(function, mpmath.mpf(s), ORDER)
+    s = mpmath.mpf(t) + radius * data.draw(st.sampled_from([-1, 0, 1]))
+    taken = mpmath.taylor(function, s, ORDER)
     for k, (ball, coefficient) in enumerate(zip(coefficients, taken, strict=True)):
         assert ball.is_finite()
         assert contains(ball, coefficient), (name, s, k)
@@ -144,7 +144,6 @@ def test_ranges_on_wide_intervals_are_tight(text, lo, hi, range):
         (x + sp.log(-(x**2)), 1, 0),
         (sp.Max(sp.log(x), 0), 0, 1),
         (x, math.nan, 0),
-        (x, math.inf, 0),
         (x + sp.sqrt(-1), 0, 1),
     ],
 )
@@ -172,6 +171,7 @@ def test_far_out_the_slope_of_tanh_keeps_its_sign():
 def test_exp_beyond_every_float_is_bounded_below_and_not_above():
     lo, hi = bounds(sp.exp(sp.exp(x)), arb(1000), arb(1000))
     assert lo > arb(2) ** 100_000 and hi == arb("inf")
+    assert bounds(x * sp.exp(sp.exp(x)), arb(0), arb(1000)) == (arb(0), arb("inf"))
     a, b = bounds(1 / (1 + sp.exp(sp.exp(x))), arb(-1000), arb(1000))
     assert a >= 0 and b <= 0.5 + 2.0**-50
 

@@ -64,7 +64,12 @@ def test_a_name_is_registered_once():
         ),
         ("log(x)", None, "log(x) is undefined at x = -1, inside"),
         ("log(x)", (0, 1), "log(x) is undefined at x = 0, inside"),
-        ("1/(x-0.3)", None, "at x = 0.3, inside the domain [-1, 1]: it needs x - 3/10 != 0"),
+        (
+            "1/(x-0.3)",
+            None,
+            "at x = 0.3, inside the domain [-1, 1]: it needs x - 3/10 != 0.\nChoose a domain "
+            "without that point, e.g. --domain -1 0.2.",
+        ),
         ("sqrt(1-x^2)", (-2, 2), "e.g. --domain -1 1."),
         ("exp(1000*x)", None, "exp(1000*x) overflows float64 at x = 1, inside the domain [-1, 1]."),
         ("cbrt(x)^-1", None, "at x = 0"),
