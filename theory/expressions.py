@@ -49,7 +49,7 @@ def _abs(u: sp.Expr) -> sp.Expr:
 
 
 #: Functions of one argument. `Abs` and `Max` stay unevaluated: SymPy decides the signs of their
-#: arguments, which takes exponential time where they are nested.
+#: arguments, which takes seconds where they are nested.
 UNARY: dict[str, Callable[[sp.Expr], sp.Expr]] = {
     **{name: _of(name) for name in FUNCTIONS},
     "abs": _abs,

@@ -172,6 +172,7 @@ def test_exp_beyond_every_float_is_bounded_below_and_not_above():
     lo, hi = bounds(sp.exp(sp.exp(x)), arb(1000), arb(1000))
     assert lo > arb(2) ** 100_000 and hi == arb("inf")
     assert bounds(x * sp.exp(sp.exp(x)), arb(0), arb(1000)) == (arb(0), arb("inf"))
+    assert bounds(-x * (1 - sp.exp(sp.exp(x))), arb(900), arb(1000))[1] == arb("inf")
     a, b = bounds(1 / (1 + sp.exp(sp.exp(x))), arb(-1000), arb(1000))
     assert a >= 0 and b <= 0.5 + 2.0**-50
 
