@@ -11,7 +11,7 @@ from typing import Any
 _HOME = {
     "load": "certify.frontend",
     "export": "certify.frontend.export",
-    "check": "certify.check",
+    "check": "certify.checking",
     "enclose": "certify.graph",
 }
 

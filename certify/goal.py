@@ -23,6 +23,7 @@ class Goal:
         within: a threshold for the sup error, if one is claimed.
         constant: a threshold for the variation on every cell, if one is claimed.
         tau: the plateau ratio.
+        sup: whether the sup error is asked for at all.
     """
 
     gap: float = 0.01
@@ -30,6 +31,7 @@ class Goal:
     within: float | None = None
     constant: float | None = None
     tau: float = 0.1
+    sup: bool = True
 
     def thresholds(self, known: Brackets) -> list[Tensor]:
         """For each cell the variations that matter: on which side the model's lies decides."""
@@ -111,9 +113,7 @@ def brackets(state: State, cells: int) -> Brackets:
     best = int(lower.argmax()) if len(lower) else None
     sup = (float(cell_sup[0].max()), float(cell_sup[1].max()))
     witness = math.nan if best is None else float(points.x[best])
-    return Brackets(
-        sup, witness, cell_sup, outer, inner, variation, target_variation, total
-    )
+    return Brackets(sup, witness, cell_sup, outer, inner, variation, target_variation, total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ def open_leaves(state: State, goal: Goal, known: Brackets, cells: int) -> Open:
     slack = max(goal.gap * lower, goal.abs_gap)
     limit = lower + slack
     within = goal.within
-    sup_open = error > limit
+    sup_open = (error > limit) if goal.sup else torch.zeros_like(can)
     if within is not None and lower <= within:
         sup_open |= error > within
         limit = min(limit, max(within, lower))

@@ -162,7 +162,9 @@ class Builder:
         scale and bias must broadcast to it.
         """
         shape = self.shape(value)
-        parts = [None if a is None else np.asarray(a, dtype=np.float64) for a in (weight, scale, bias)]
+        parts = [
+            None if a is None else np.asarray(a, dtype=np.float64) for a in (weight, scale, bias)
+        ]
         if not all(np.isfinite(a).all() for a in [*parts, divisor] if a is not None) or not divisor:
             raise ValueError("a constant of an affine map is not a finite number")
         if parts[0] is not None:
@@ -268,7 +270,11 @@ def step(domain: Domain, primitive: Primitive, *inputs: Any) -> Any:
 
 
 def enclose(
-    graph: Graph, boxes: Any, *, domain: Domain, watch: Callable[[int, Node, list[Any], Any], None] | None = None
+    graph: Graph,
+    boxes: Any,
+    *,
+    domain: Domain,
+    watch: Callable[[int, Node, list[Any], Any], None] | None = None,
 ) -> dict[str, Any]:
     """Push a batch of boxes through the graph.
 

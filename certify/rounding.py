@@ -111,8 +111,11 @@ def below(x: Tensor) -> Tensor:
     return torch.nextafter(x, torch.full((), -math.inf, dtype=x.dtype, device=x.device))
 
 
+def unknown(bound: Tensor) -> Tensor:
+    """A bound that is nan says nothing: inf takes its place, and inf stays inf."""
+    return torch.where(bound.isnan(), math.inf, bound)
+
+
 def no_nan(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
-    """An interval end that is nan says nothing: -inf or +inf takes its place."""
-    return lo.nan_to_num(-math.inf, math.inf, -math.inf), hi.nan_to_num(
-        math.inf, math.inf, -math.inf
-    )
+    """An interval end that is nan says nothing: -inf or inf takes its place."""
+    return -unknown(-lo), unknown(hi)

@@ -145,7 +145,7 @@ def search(
 def settled(known: Brackets, goal: Goal) -> bool:
     """Whether the sup-error bracket and every cell's variation bracket are closed."""
     sup = torch.tensor(known.sup, dtype=torch.float64)
-    return bool(goal.closed(*sup)) and bool(goal.closed(*known.variation).all())
+    return (not goal.sup or bool(goal.closed(*sup))) and bool(goal.closed(*known.variation).all())
 
 
 def _states(

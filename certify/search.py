@@ -122,9 +122,10 @@ def assess(problem: Problem, box: Tensor, cell: Tensor) -> Leaves:
     bounds, places = [], []
     for name in OUTPUTS:
         model = models[name]
-        flat = [model.coef.reshape(len(model.coef), -1), *(
-            t.reshape(-1) for t in (model.rem, model.lo, model.hi)
-        )]
+        flat = [
+            model.coef.reshape(len(model.coef), -1),
+            *(t.reshape(-1) for t in (model.rem, model.lo, model.hi)),
+        ]
         lo, hi, at_lo, at_hi = extrema(flat[0], flat[1])
         bounds.append(torch.stack([torch.maximum(lo, flat[2]), torch.minimum(hi, flat[3])]))
         places.append(torch.stack([mid + rad * t for t in (at_lo, at_hi)]))
@@ -161,10 +162,12 @@ def forward(
     return models
 
 
-def measure(problem: Problem, x: Tensor, cell: Tensor) -> Points:
-    """Proven values at single inputs."""
-    domain = Taylor(0)
-    models = forward(problem, domain, torch.stack([x, x], 1))
+def measure(problem: Problem, x: Tensor, cell: Tensor, *, sharp: bool = True) -> Points:
+    """Proven values at single inputs; sharp ones take a backward pass too."""
+    domain, thin = Taylor(0), torch.stack([x, x], 1)
+    models = (
+        forward(problem, domain, thin) if sharp else enclose(problem.graph, thin, domain=domain)
+    )
     bounds = [torch.stack([e.reshape(-1) for e in domain.range(models[n])]) for n in OUTPUTS]
     return Points(x, cell, torch.stack(bounds))
 

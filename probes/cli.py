@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 import tempfile
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from theory.errors import BadRequest, PlateauError
+from theory.errors import BadRequest
+from theory.terminal import told
 
 if TYPE_CHECKING:
     from torch import nn
 
     from probes.training import Progress, Report
-
-INTERNAL_ERROR = 5
-INTERRUPTED = 130
 
 app = typer.Typer(
     help="Train small transformers and probe them by sampling.",
@@ -39,6 +36,7 @@ def probes() -> None:
 
 
 @app.command()
+@told
 def train(
     target: Annotated[str, typer.Option(help="a name, or an expression in x")],
     output: Annotated[Path, typer.Option("--output", "-o", help="model file to write")],
@@ -63,28 +61,27 @@ def train(
 
     Equal options give equal weights on the same machine.
     """
-    with _failures():
-        file = _writable(output)
-        if not 1 <= threads <= 1024:
-            raise BadRequest(f"threads must be between 1 and 1024, not {threads}")
+    file = _writable(output)
+    if not 1 <= threads <= 1024:
+        raise BadRequest(f"threads must be between 1 and 1024, not {threads}")
 
-        import torch
+    import torch
 
-        from probes import training
-        from probes.encoder import EncoderConfig
-        from theory.targets import find_target
+    from probes import training
+    from probes.encoder import EncoderConfig
+    from theory.targets import find_target
 
-        config = EncoderConfig(layers, width, heads, ffn, tokens, activation, norm)
-        options = training.Options(steps=steps, polish=polish, seed=seed)
-        found = find_target(target, domain)
-        torch.set_num_threads(threads)
-        with _bar(steps + polish) as progress:
-            model, report = training.train(config, found, options=options, progress=progress)
-        save(model, file)
-        check = ["certify", "check", str(output), "--target", target]
-        if domain:
-            check += ["--domain", *map(repr, domain)]
-        typer.echo(_summary(output, report, shlex.join(check)))
+    config = EncoderConfig(layers, width, heads, ffn, tokens, activation, norm)
+    options = training.Options(steps=steps, polish=polish, seed=seed)
+    found = find_target(target, domain)
+    torch.set_num_threads(threads)
+    with _bar(steps + polish) as progress:
+        model, report = training.train(config, found, options=options, progress=progress)
+    save(model, file)
+    check = ["certify", "check", str(output), "--target", target]
+    if domain:
+        check += ["--domain", *map(repr, domain)]
+    typer.echo(_summary(output, report, shlex.join(check)))
 
 
 def save(model: nn.Module, file: Path) -> None:
@@ -119,23 +116,6 @@ def _writable(output: Path) -> Path:
     except OSError as error:
         raise BadRequest(f"cannot write {output}: {error.strerror}") from None
     return path
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Every failure as one message on stderr and its exit code."""
-    try:
-        yield
-    except PlateauError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted: no model was written", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    except Exception:
-        # Only a mistake in this program gets here, and mending it needs the traceback.
-        traceback.print_exc()
-        raise typer.Exit(INTERNAL_ERROR) from None
 
 
 @contextmanager

@@ -16,12 +16,14 @@ ROUND = 20
 
 
 def adam(
-    module: nn.Module, training: tuple[Tensor, Tensor], *, steps: int, rate: float
+    module: nn.Module, training: tuple[Tensor, Tensor], *, steps: int, rate: float, decay: float
 ) -> Iterator[tuple[int, nn.Module]]:
     """Mean square error in float32, with warmup and cosine decay; yields about 40 times."""
     points, wanted = (part.float() for part in training)
     module.train()
-    optimizer = torch.optim.Adam(module.parameters(), lr=rate, betas=(0.9, 0.99), fused=True)
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=decay, fused=True
+    )
     warmup = max(1, steps // 20)
 
     def factor(step: int) -> float:

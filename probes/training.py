@@ -32,7 +32,8 @@ class Options:
     Attributes:
         steps: Adam steps on the mean square error, with warmup and cosine decay.
         polish: L-BFGS iterations on a smooth maximum of the error, after Adam.
-        rate: peak learning rate of Adam.
+        rate: peak learning rate of AdamW.
+        decay: weight decay of AdamW.
         points: Chebyshev points trained on.
         seed: of the initial weights; nothing else is random.
 
@@ -43,6 +44,7 @@ class Options:
     steps: int = 2000
     polish: int = 300
     rate: float = 3e-3
+    decay: float = 0.0
     points: int = 128
     seed: int = 0
 
@@ -54,6 +56,8 @@ class Options:
             raise BadRequest(f"seed must be below 2**63, not {self.seed}")
         if not 0 < self.rate < math.inf:
             raise BadRequest(f"rate must be positive and finite, not {self.rate}")
+        if not 0 <= self.decay < math.inf:
+            raise BadRequest(f"decay must be 0 or positive and finite, not {self.decay}")
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def train(
                 progress(before + done, options.steps + options.polish, best.sup_error)
 
     data = frame.training(target, options.points)
-    follow(adam(best.copy(), data, steps=options.steps, rate=options.rate), 0)
+    follow(adam(best.copy(), data, steps=options.steps, rate=options.rate, decay=options.decay), 0)
     follow(polish(best.copy(), data, iterations=options.polish), options.steps)
     seconds = time.perf_counter() - started
     history = tuple(best.history)

@@ -74,14 +74,19 @@ def find_target(text: str, domain: tuple[float, float] | None = None) -> Target:
         raise BadRequest(_unknown(text))
     else:
         found = Target(text, parse(text), DEFAULT_DOMAIN, text)
-    lo, hi = found.domain if domain is None else _interval(domain)
+    lo, hi = found.domain if domain is None else interval(domain)
     fault = find_fault(found.expression, lo, hi)
     if fault is not None:
         raise BadRequest(_undefined(found, fault, (lo, hi)))
     return Target(found.name, found.expression, (lo, hi), found.text)
 
 
-def _interval(domain: tuple[float, float]) -> tuple[float, float]:
+def interval(domain: tuple[float, float]) -> tuple[float, float]:
+    """The two ends as floats, lower first.
+
+    Raises:
+        BadRequest: they are not two finite numbers LO < HI.
+    """
     try:
         lo, hi = (float(end) for end in domain)
     except (TypeError, ValueError, OverflowError):

@@ -27,7 +27,7 @@ from certify.domains import norms, series
 from certify.domains.expansions import Kinked, derivative, rule
 from certify.domains.taylor import Taylor, TaylorModel
 from certify.graph import Add, Affine, Apply, Gather, Graph, Matmul, Node, Shape
-from certify.rounding import above, below, up
+from certify.rounding import above, below, unknown, up
 
 
 class Trace:
@@ -86,9 +86,11 @@ def output_error(graph: Graph, trace: Trace, output: int) -> Tensor:
             g = _masked(g, ~cut)
         node = graph.nodes[number - 1]
         for i, part in _backward(trace, graph, node, g):
+            if cut is not None and isinstance(node.primitive, Apply):
+                part = _masked(part, ~cut)  # 0 times an unknown slope is 0
             if i:
                 adjoint[i] = domain.add(adjoint[i], part) if i in adjoint else part
-    return total.nan_to_num(torch.inf)
+    return unknown(total)
 
 
 def _backward(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from certify.domains import tables
-from certify.rounding import LIBM, TINY, U, above, below, gamma, no_nan, up
+from certify.rounding import LIBM, TINY, U, above, below, gamma, no_nan, unknown, up
 from theory.functions import Function, x
 
 
@@ -197,7 +197,7 @@ def power(q: Fraction, parity: int | None) -> Smooth:
         zero = 0.0 if q > 0 else math.inf
         bound = above(above(y * (1 + 2 * rho)) + TINY) if upper else below(below(y * (1 - 2 * rho)))
         bound = bound if upper else (bound - TINY).clamp(min=0)
-        bound = bound.nan_to_num(math.inf if upper else 0.0, math.inf, 0.0)
+        bound = unknown(bound) if upper else bound.nan_to_num(0.0, 0.0, 0.0)
         return torch.where(b == 0, zero, bound)
 
     def bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
@@ -256,8 +256,8 @@ def power(q: Fraction, parity: int | None) -> Smooth:
         return Expansion(
             a,
             error.masked_fill(~smooth, math.inf),
-            slope.nan_to_num(math.inf).masked_fill(~smooth, math.inf),
-            last.nan_to_num(math.inf).masked_fill(~smooth, math.inf),
+            unknown(slope).masked_fill(~smooth, math.inf),
+            unknown(last).masked_fill(~smooth, math.inf),
         )
 
     return Smooth(expand, bounds)
@@ -278,7 +278,7 @@ def tabulated(function: Function) -> Smooth:
         # sum over k >= 1 of reach**k <= order * reach * max(1, reach)**(order - 1).
         growth = order * reach * repeated(reach.clamp(min=1), order)
         error = up(value_error + slope_error * growth, order + 6)
-        return Expansion(a, error.nan_to_num(math.inf), slope, last)
+        return Expansion(a, unknown(error), slope, last)
 
     return Smooth(expand, bounds)
 
@@ -292,7 +292,7 @@ def derivative(how: Smooth) -> Smooth:
     """
 
     def bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
-        middle = (lo / 2 + hi / 2).nan_to_num(0.0)
+        middle = (lo / 2 + hi / 2).nan_to_num(0.0, 0.0, 0.0)
         slope = how.expand(1, middle, (hi - lo).abs(), lo, hi).slope
         return -slope, slope
 
@@ -315,7 +315,7 @@ def rule(function: Function) -> Smooth | Kinked:
     """The rule for a function, chosen from its expression."""
     e = function.expression
     positive = sp.Symbol("p", positive=True)
-    slopes = [sp.simplify(s * e.subs(x, s * positive) / positive) for s in (-1, 1)]
+    slopes = [s * e.subs(x, s * positive) / positive for s in (-1, 1)]
     if all(s.is_Rational and Fraction(float(s)) == Fraction(s.p, s.q) for s in slopes):
         return Kinked(*(float(s) for s in slopes))
     if e == sp.exp(x):

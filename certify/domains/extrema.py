@@ -14,7 +14,7 @@ from math import comb
 import torch
 from torch import Tensor
 
-from certify.rounding import above, below, gamma, up
+from certify.rounding import above, below, gamma, no_nan, up
 
 PIECES = 16
 
@@ -28,7 +28,10 @@ def shifts(order: int) -> Tensor:
     mids = [Fraction(2 * i + 1 - PIECES, PIECES) for i in range(PIECES)]
     table = [
         [
-            [float(comb(j, k) * m ** (j - k) / PIECES**k) if j >= k else 0.0 for j in range(order + 1)]
+            [
+                float(comb(j, k) * m ** (j - k) / PIECES**k) if j >= k else 0.0
+                for j in range(order + 1)
+            ]
             for k in range(order + 1)
         ]
         for m in mids
@@ -74,11 +77,10 @@ def extrema(coef: Tensor, rem: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """t of the extreme place in the extreme piece of each box."""
         place = places.gather(0, which.unsqueeze(0)).squeeze(0)
         t = centers.unsqueeze(-1) + place / PIECES
-        return t.gather(0, pieces.unsqueeze(0)).squeeze(0).nan_to_num(0.0).clamp(-1, 1)
+        return t.gather(0, pieces.unsqueeze(0)).squeeze(0).nan_to_num(0.0, 0.0, 0.0).clamp(-1, 1)
 
     low, least = lo.min(0)
     high, most = hi.max(0)
     at_lo, at_hi = at(ends.argmin(0), least), at(ends.argmax(0), most)
     low, high = below(low - rem), above(high + rem)
-    low = low.nan_to_num(-torch.inf, torch.inf, -torch.inf)
-    return low, high.nan_to_num(torch.inf, torch.inf, -torch.inf), at_lo, at_hi
+    return *no_nan(low, high), at_lo, at_hi

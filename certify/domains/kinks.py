@@ -15,7 +15,7 @@ from certify.graph import Apply, Node
 
 
 class Crossings:
-    """Collects crossings during one `enclose` (call `note` after every node): for each box, t and weight."""
+    """Collects crossings, as box, t and weight, during one `enclose`: `note` every node."""
 
     def __init__(self) -> None:
         self.found: list[tuple[Tensor, Tensor, Tensor]] = []

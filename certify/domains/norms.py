@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from certify.graph import Affine, Gather, Shape
-from certify.rounding import TINY, gamma, up
+from certify.rounding import TINY, gamma, unknown, up
 
 ROW_PAIRS = 2**20  # beyond this many (row, row) pairs a gather falls back on the entries
 
@@ -32,7 +32,7 @@ def rows(rem: Tensor) -> Tensor:
 
 def tighten(rem: Tensor, norm: Tensor) -> tuple[Tensor, Tensor]:
     """Each bound cut by the other: |e_i| <= ||e|| and ||e|| <= ||rem||. nan becomes inf."""
-    norm = torch.fmin(norm.nan_to_num(torch.inf), rows(rem).nan_to_num(torch.inf))
+    norm = torch.fmin(unknown(norm), unknown(rows(rem)))
     return torch.fmin(rem, norm.unsqueeze(-1) if rem.ndim > 1 else norm), norm
 
 
@@ -65,7 +65,7 @@ def gathered(node: Gather, shape: Shape, rem: Tensor, norm: Tensor) -> Tensor:
     most = int(matrix.shape[1])
     mixed = up(torch.sqrt(up((flat * flat) @ matrix.to(norm.device).T, 2 * most + 2)), 2)
     mixed = mixed.reshape(rem.shape[:-1] if rem.ndim > 1 else rem.shape)
-    return torch.fmin(mixed.nan_to_num(torch.inf), rows(rem))
+    return torch.fmin(unknown(mixed), rows(rem))
 
 
 @functools.lru_cache(maxsize=4096)

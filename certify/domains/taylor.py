@@ -25,7 +25,7 @@ from torch import Tensor
 from certify.domains import norms, series
 from certify.domains.expansions import Kinked, Smooth, rule
 from certify.graph import Affine, Apply, Gather, Shape
-from certify.rounding import U, above, accurate_product, below, gamma, no_nan, outward, up
+from certify.rounding import U, above, accurate_product, below, gamma, no_nan, outward, unknown, up
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,12 @@ class Taylor:
         if node.scale is not None:
             s = _tensor(node.scale, rem)
             coef, mid = coef * s, mid * s
-            rem, made, radius, width = rem * s.abs(), made * s.abs(), radius * s.abs(), width * s.abs()
+            rem, made, radius, width = (
+                rem * s.abs(),
+                made * s.abs(),
+                radius * s.abs(),
+                width * s.abs(),
+            )
             norm = norm * _most(s.abs().expand(rem.shape))
         if node.divisor != 1:
             coef, mid, d = coef / node.divisor, mid / node.divisor, abs(node.divisor)
@@ -275,8 +280,8 @@ class Taylor:
         power = reach
         for _ in range(self.order):
             power = power * reach
-        made = up(error + e.error + e.last * power, 2 * self.order + 10).nan_to_num(math.inf)
-        rem = up(made + e.slope * x.rem, 4).nan_to_num(math.inf)
+        made = unknown(up(error + e.error + e.last * power, 2 * self.order + 10))
+        rem = unknown(up(made + e.slope * x.rem, 4))
         norm = up(_most(e.slope) * x.norm + norms.rows(made), 4)
         total = None
         if rem.ndim > 1:
@@ -284,7 +289,9 @@ class Taylor:
         flo, fhi = no_nan(*how.range(torch.maximum(plo, x.lo), torch.minimum(phi, x.hi)))
         # The range bounds the error too: |v - p| <= max(fhi - min p, max p - flo).
         sink, rise = series.span(coef)
-        reached = torch.maximum(above(fhi - below(coef[0] - sink)), above(above(coef[0] + rise) - flo))
+        reached = torch.maximum(
+            above(fhi - below(coef[0] - sink)), above(above(coef[0] + rise) - flo)
+        )
         rem = torch.fmin(rem, reached)
         # Where the polynomial is of no use, the constant (flo + fhi) / 2 takes its place.
         mid = flo / 2 + fhi / 2

@@ -145,6 +145,4 @@ def compare(model: Model, expression: sp.Expr, output: int | None) -> Graph:
     builder.nodes = list(model.graph.nodes)
     chosen = builder.gather(model.graph.outputs["model"], np.array([output or 0]))
     value = target_node(builder, expression, builder.reshape(0, (1,)))
-    return builder.graph(
-        model=chosen, target=value, difference=builder.subtract(chosen, value)
-    )
+    return builder.graph(model=chosen, target=value, difference=builder.subtract(chosen, value))

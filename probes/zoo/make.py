@@ -47,9 +47,9 @@ ZOO: dict[str, Entry] = {
     "exp_relu": Entry("exp", 2e-3, EncoderConfig(activation="relu"), _BRIEF),
     "exp4": Entry(
         "exp",
-        1e-3,
+        5e-3,
         EncoderConfig(layers=4, width=64, heads=4, ffn=128, norm="pre"),
-        Options(steps=1500, polish=40),
+        Options(steps=1500, polish=0, rate=1e-3, decay=0.5),
     ),
     "sin3": Entry("sin3", 1e-3, EncoderConfig(activation="relu", **_WIDE)),
     "sin3_gelu": Entry("sin3", 1e-3, EncoderConfig(**_WIDE), Options(polish=60)),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
+import sympy as sp
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from certify.search import OUTPUTS, Problem, measure
 from certify.verdict import Claim, Plateaus, Verdict, decide, plateaus
 from theory.targets import Target, find_target
 
-SAMPLES = 256  # points of the sandwich test
+SAMPLES = 128  # points of the sandwich test
 MOST_CELLS = 100_000
 
 
@@ -74,30 +75,49 @@ class Options:
         need("--budget", 0 < self.limits.budget < inf, "a positive number", self.limits.budget)
         need("--memory", 16 <= self.limits.memory < inf, "at least 16 (MiB)", self.limits.memory)
 
+    @property
+    def goal(self) -> Goal:
+        """When the search may stop."""
+        return Goal(self.gap, self.abs_gap, self.within, self.constant_up_to, self.tau)
+
+
+@dataclass(frozen=True, eq=False)
+class Checked(Outcome):
+    """A search and the tests it passed.
+
+    Attributes:
+        cells: (C, 2), their ends.
+        samples: points of the sandwich test.
+        agreement: largest relative difference between graph and archive.
+    """
+
+    cells: Tensor
+    samples: int
+    agreement: float
+
 
 @dataclass(frozen=True, eq=False)
 class Report:
     """Everything that was found.
 
     Attributes:
-        model, target, options: the question.
-        cells: (C, 2), their ends.
+        model, target, options: the question, options.domain filled in.
         outcome: the search, with its brackets.
         plateaus: the verdict of theorem D3 on every cell.
         claims: one for every claim that was asked for, in order.
-        samples, agreement: size of the sandwich test; largest relative difference between the
-            graph and the archive's own operators.
     """
 
     model: Model
     target: Target
     options: Options
-    cells: Tensor
-    outcome: Outcome
+    outcome: Checked
     plateaus: Plateaus
     claims: tuple[Claim, ...]
-    samples: int
-    agreement: float
+
+    @property
+    def cells(self) -> Tensor:
+        """(C, 2), the ends of the cells."""
+        return self.outcome.cells
 
     @property
     def known(self) -> Brackets:
@@ -108,7 +128,7 @@ class Report:
     def closed(self) -> bool:
         """Whether the sup-error bracket is closed to the gap."""
         sup = torch.tensor(self.known.sup, dtype=torch.float64)
-        return bool(Goal(self.options.gap, self.options.abs_gap).closed(*sup))
+        return bool(self.options.goal.closed(*sup))
 
     @property
     def exit_code(self) -> int:
@@ -166,20 +186,45 @@ def check(
     if isinstance(target, str):
         target = find_target(target, options.domain)
     model = model if isinstance(model, Model) else load(model)
-    lo, hi = options.domain or target.domain
-    graph = compare(model, target.expression, options.output)
+    options = replace(options, domain=options.domain or target.domain)
+    outcome = check_graph(model, target.expression, options, watch)
+    goal = options.goal
+    found = plateaus(outcome.known, goal)
+    claims = tuple(_claims(options, target, outcome.cells, outcome.known, found))
+    return Report(model, target, options, outcome, found, claims)
+
+
+def check_graph(
+    model: Model,
+    expression: sp.Expr,
+    options: Options,
+    watch: Callable[[Progress], None],
+    *,
+    sup: bool = True,
+) -> Checked:
+    """Search, then hold the result against samples and the graph against the archive.
+
+    Args:
+        model: one input variable.
+        expression: the target, in `theory.functions.x`.
+        options: with the domain filled in.
+        watch: told after every step of the search.
+        sup: whether the sup error matters, or only the model's variation.
+
+    Raises:
+        BadRequest, InternalError: see `check`.
+    """
+    graph = compare(model, expression, options.output)
+    lo, hi = options.domain
     cells = partition(lo, hi, options)
     points = torch.linspace(lo, hi, 17, dtype=torch.float64).reshape(-1, *model.inputs)
     agreement = check_agreement(model, points)
     problem = Problem(graph, cells)
-    goal = Goal(
-        options.gap, options.abs_gap, options.within, options.constant_up_to, options.tau
-    )
+    goal = options.goal if sup else replace(options.goal, sup=False)
     outcome = search(problem, goal, options.limits, watch)
     samples = sandwich(problem, outcome)
-    found = plateaus(outcome.known, goal)
-    claims = tuple(_claims(options, target, cells, outcome.known, found))
-    return Report(model, target, options, cells, outcome, found, claims, samples, agreement)
+    parts = {f.name: getattr(outcome, f.name) for f in fields(outcome)}
+    return Checked(**parts, cells=cells, samples=samples, agreement=agreement)
 
 
 def sandwich(problem: Problem, outcome: Outcome) -> int:
@@ -195,7 +240,7 @@ def sandwich(problem: Problem, outcome: Outcome) -> int:
     generator = torch.Generator().manual_seed(0)
     t = torch.rand(SAMPLES, generator=generator, dtype=torch.float64)
     x = (lo + (hi - lo) * t).clamp(lo, hi)
-    points = measure(problem, x, cell_of(problem.cells, x))
+    points = measure(problem, x, cell_of(problem.cells, x), sharp=False)
     leaves = outcome.state.leaves
     order = torch.argsort(leaves.box[:, 0])
     place = torch.searchsorted(leaves.box[order, 0].contiguous(), x, right=True) - 1

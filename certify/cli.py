@@ -1,0 +1,194 @@
+"""The command line of `certify`. Torch is imported by the commands that compute, not before."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from theory.errors import BadRequest
+from theory.terminal import table, told
+
+app = typer.Typer(
+    help="Proven bounds for trained networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,
+)
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A file written by certify.export.")]
+Seconds = Annotated[float, typer.Option(help="Stop after about this many seconds.")]
+MiB = Annotated[float, typer.Option(metavar="MIB", help="Memory for the search's tensors.")]
+Jobs = Annotated[int, typer.Option(help="Threads; small models are fastest with one.")]
+Json = Annotated[str | None, typer.Option(metavar="PATH|-", help="Write the report as JSON.")]
+Output = Annotated[int | None, typer.Option(help="Number of the output, if there are several.")]
+Ends = Annotated[tuple[float, float], typer.Option(metavar="LO HI", help="Lower and upper end.")]
+
+
+@app.command()
+@told
+def check(
+    model: Model,
+    target: Annotated[str, typer.Option(help="A name (see certify targets) or an expression.")],
+    domain: Ends = (math.nan, math.nan),
+    cells: Annotated[int, typer.Option(help="Number of equal cells.")] = 32,
+    width: Annotated[float | None, typer.Option(help="Width of a cell, not their number.")] = None,
+    tau: Annotated[float, typer.Option(help="Plateau ratio.")] = 0.1,
+    within: Annotated[float | None, typer.Option(help="Claim: sup error <= EPS.")] = None,
+    constant_up_to: Annotated[
+        float | None, typer.Option(help="Claim: variation <= ETA on every cell.")
+    ] = None,
+    no_plateau: Annotated[bool, typer.Option("--no-plateau", help="Claim: no plateau.")] = False,
+    gap: Annotated[float, typer.Option(help="A bracket is closed when hi <= (1 + gap) lo.")] = 0.01,
+    abs_gap: Annotated[float, typer.Option(help="... or when hi - lo <= this.")] = 0.0,
+    budget: Seconds = 60.0,
+    memory: MiB = 4096.0,
+    jobs: Jobs = 1,
+    output: Output = None,
+    json: Json = None,
+) -> None:
+    """Bracket the distance of a model from a target, with proof, and decide claims about it.
+
+    Exit code: 0 every claim is proved (without claims: the bracket is closed), 1 a claim is
+    refuted, 2 usage or file, 3 undecided, 4 unsupported model, 5 internal error.
+    """
+    given = _given(domain)
+    from certify.report import data
+
+    place = data.destination(json) if json not in (None, "-") else None
+    from certify import checking
+    from certify.run import Limits
+    from theory.targets import find_target
+
+    wanted = find_target(target, given)
+    options = checking.Options(
+        domain=given,
+        cells=cells,
+        width=width,
+        tau=tau,
+        within=within,
+        constant_up_to=constant_up_to,
+        no_plateau=no_plateau,
+        gap=gap,
+        abs_gap=abs_gap,
+        output=output,
+        limits=Limits(budget, memory),
+    )
+    _threads(jobs)
+    with _progress() as watch:
+        report = checking.check(model, wanted, options, watch)
+    if json is not None:
+        text = data.as_text(data.as_data(report))
+        if place is None:
+            typer.echo(text, nl=False)
+        else:
+            data.write(place, text)
+    if json != "-":
+        from certify.report.text import render
+
+        typer.echo(render(report))
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+@told
+def enclose(
+    model: Model,
+    box: Annotated[tuple[float, float], typer.Option(metavar="LO HI", help="The input box.")],
+    gap: Annotated[float, typer.Option(help="Closed when hi - lo is known to this part.")] = 0.01,
+    abs_gap: Annotated[float, typer.Option(help="... or to within this.")] = 0.0,
+    budget: Seconds = 60.0,
+    memory: MiB = 4096.0,
+    jobs: Jobs = 1,
+    output: Output = None,
+    json: Json = None,
+) -> None:
+    """Bracket the range of a model's outputs on a box: values reached, and values never passed.
+
+    Exit code: 0 both ends are closed to the gap, 3 they are not within the budget.
+    """
+    given = _given(box, "--box")
+    from certify.report import data
+
+    place = data.destination(json) if json not in (None, "-") else None
+    from certify import checking, ranges
+    from certify.run import Limits
+
+    limits = Limits(budget, memory)
+    options = checking.Options(domain=given, cells=1, gap=gap, abs_gap=abs_gap, limits=limits)
+    _threads(jobs)
+    with _progress() as watch:
+        found = ranges.ranges(model, options, output, watch)
+    if json is not None:
+        text = data.as_text(ranges.as_data(found))
+        if place is None:
+            typer.echo(text, nl=False)
+        else:
+            data.write(place, text)
+    if json != "-":
+        typer.echo(ranges.render(found))
+    raise typer.Exit(0 if found.closed else 3)
+
+
+@app.command()
+@told
+def ops() -> None:
+    """List the operators of exported programs that are supported."""
+    from certify.ops import known_ops
+
+    table(("operator", "meaning"), [(name, doc) for name, doc in known_ops()])
+
+
+@app.command()
+@told
+def targets() -> None:
+    """List the targets that have a name; expressions such as sin(3*x)+x^2/4 work too."""
+    from theory.targets import TARGETS
+
+    rows = [(t.name, t.text, f"[{t.domain[0]:g}, {t.domain[1]:g}]") for t in TARGETS.values()]
+    table(("target", "expression", "domain"), rows)
+
+
+def _given(ends: tuple[float, float], option: str = "--domain") -> tuple[float, float] | None:
+    """The two ends, or None if the option was left out."""
+    if option not in sys.argv and not any(a.startswith(option + "=") for a in sys.argv):
+        return None
+    from theory.targets import interval
+
+    return interval(ends)
+
+
+def _threads(jobs: int) -> None:
+    if jobs < 1:
+        raise BadRequest(f"--jobs must be at least 1, not {jobs}")
+    import torch
+
+    torch.set_num_threads(jobs)
+
+
+@contextmanager
+def _progress() -> Iterator:
+    """A line on stderr that follows the search, if that is a terminal; else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda progress: None
+        return
+    from rich.console import Console
+
+    from certify.report.text import progress_line
+
+    with Console(stderr=True).status("searching") as status:
+        yield lambda progress: status.update(progress_line(progress))
+
+
+def main() -> None:
+    """Entry point of `certify`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The range of a model's outputs on a box, bracketed from inside and outside."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sympy as sp
+
+from certify.checking import Options, check_graph
+from certify.frontend import Model, load
+from certify.goal import Brackets
+from certify.report.data import guaranteed, versions
+from certify.report.numbers import interval
+from certify.run import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """Brackets of the chosen outputs over one box, by output number."""
+
+    model: Model
+    options: Options
+    outputs: dict[int, Brackets]
+    closed: bool
+
+
+def ranges(
+    model: Model | str | os.PathLike[str],
+    options: Options,
+    output: int | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Ranges:
+    """Bracket the range of one output, or of all of them one after the other.
+
+    Args:
+        model: a loaded model or the path of a model file; one input variable.
+        options: the box as `domain`, the gap and the limits; each output may take the budget.
+        output: number of the output; None for all.
+        watch: told after every step of a search.
+
+    Raises:
+        UnreadableFile, Unsupported, BadRequest, InternalError: see `certify.checking.check`.
+    """
+    model = model if isinstance(model, Model) else load(model)
+    count = math.prod(model.outputs)
+    chosen = range(count) if output is None else [output]
+    found, closed = {}, True
+    for number in chosen:
+        # The target 0 makes the difference the model itself.
+        outcome = check_graph(
+            model, sp.Integer(0), replace(options, output=number), watch, sup=False
+        )
+        found[number] = outcome.known
+        closed &= outcome.stopped_by == "closed"
+    return Ranges(model, options, found, closed)
+
+
+def render(found: Ranges) -> str:
+    """One line an output."""
+    lo, hi = found.options.domain
+    lines = []
+    for number, known in found.outputs.items():
+        (low,), (high,) = known.range.tolist()
+        (most,), (least,) = known.inner.tolist()
+        head = "model" if len(found.outputs) == 1 else f"model[{number}]"
+        lines.append(
+            f"{head} on [{lo:g}, {hi:g}] stays in {interval(low, high)}\n"
+            f"{'':<{len(head)}} and reaches down to {most:.17g} or less and up to {least:.17g} "
+            "or more"
+        )
+    return "\n".join(lines)
+
+
+def as_data(found: Ranges) -> dict[str, Any]:
+    """The same as JSON, schema certify-enclosure/1."""
+    outputs = []
+    for number, known in found.outputs.items():
+        outer, inner = known.range[:, 0].tolist(), known.inner[:, 0].tolist()
+        outputs.append({"output": number, **guaranteed(range=outer, reached=inner)})
+    return {
+        "schema": "certify-enclosure/1",
+        "tool": versions(),
+        "model": {"path": found.model.path, "sha256": found.model.sha256},
+        "box": [list(found.options.domain)],
+        "semantics": "real",
+        "guaranteed": True,
+        "outputs": outputs,
+        "closed": found.closed,
+    }

@@ -1,0 +1,1 @@
+"""What a report looks like: in words, as JSON."""

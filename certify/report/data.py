@@ -1,0 +1,170 @@
+"""A report as JSON, schema certify-report/1 (see docs/report.md)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from certify.checking import Report
+from certify.errors import BadRequest
+
+SCHEMA = "certify-report/1"
+PACKAGES = ("plateau", "torch", "numpy", "sympy", "python-flint")
+
+
+def number(value: float) -> float | str | None:
+    """A float for JSON: infinities as strings, nan (no value) as null."""
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else str(value)
+
+
+def guaranteed(**values: float | list[float]) -> dict[str, Any]:
+    """Every number twice: decimal for people, float.hex under the same name + _hex."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        many = isinstance(value, list)
+        parts = [float(v) for v in (value if many else [value])]
+        decimals = [number(v) for v in parts]
+        exact = [None if math.isnan(v) else v.hex() for v in parts]
+        out[name] = decimals if many else decimals[0]
+        out[name + "_hex"] = exact if many else exact[0]
+    return out
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that computed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """The report as plain dictionaries, lists and numbers."""
+    known, found, outcome = report.known, report.plateaus, report.outcome
+    lo, hi = float(report.cells[0, 0]), float(report.cells[-1, 1])
+    cells = []
+    for i, (a, b) in enumerate(report.cells.tolist()):
+        variation, target = known.variation[:, i].tolist(), known.target_variation[:, i].tolist()
+        error = known.cell_sup[:, i].tolist()
+        cells.append(
+            {
+                "box": [[a, b]],
+                **guaranteed(range=known.range[:, i].tolist()),
+                "variation": guaranteed(lo=variation[0], hi=variation[1]),
+                "target_variation": guaranteed(lo=target[0], hi=target[1]),
+                "sup_error": guaranteed(lo=error[0], hi=error[1]),
+                "plateau": found.verdict(i).value,
+                "deciding": bool(found.deciding[i]),
+            }
+        )
+    return {
+        "schema": SCHEMA,
+        "tool": versions(),
+        "model": {
+            "path": report.model.path,
+            "sha256": report.model.sha256,
+            "inputs": list(report.model.inputs),
+            "outputs": list(report.model.outputs),
+            "parameters": report.model.parameters,
+        },
+        "target": {
+            "name": report.target.name,
+            "expression": report.target.text,
+            "domain": [lo, hi],
+        },
+        "semantics": "real",
+        "guaranteed": True,
+        "sup_error": {
+            **guaranteed(lo=known.sup[0], hi=known.sup[1]),
+            **guaranteed(witness=[known.witness]),
+            "closed": report.closed,
+        },
+        "plateaus": {
+            "tau": report.options.tau,
+            "verdict": found.overall().value,
+            "deciding": int(found.deciding.sum()),
+            "proved": int(found.proved.sum()),
+            "refuted": int(found.refuted.sum()),
+        },
+        "cells": cells,
+        "claims": [
+            {
+                "label": c.label,
+                "says": c.says,
+                "verdict": c.verdict.value,
+                "reason": c.reason,
+                "witness": c.witness,
+                "theorem": c.theorem,
+            }
+            for c in report.claims
+        ],
+        "sandwich": {
+            "samples": report.outcome.samples,
+            "violations": 0,  # a violation ends the run as an internal error
+            "agreement": number(report.outcome.agreement),
+        },
+        "search": {
+            "boxes": outcome.state.boxes,
+            "leaves": len(outcome.state.leaves),
+            "seconds": outcome.seconds,
+            "sup_error_closed_after": outcome.closed_after,
+            "stopped_by": outcome.stopped_by,
+        },
+        "certificate": {"path": None, "sha256": None, "checked": False},
+    }
+
+
+def as_text(data: dict[str, Any]) -> str:
+    """Strict JSON: no nan, no infinities."""
+    return json.dumps(data, indent=1, allow_nan=False) + "\n"
+
+
+def destination(path: str) -> Path:
+    """The file that `path` means, tried before any work is done.
+
+    Raises:
+        BadRequest: nothing can be written there.
+    """
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():
+        raise BadRequest(f"cannot write {path}: it exists and is not a file")
+    if not place.parent.is_dir():
+        raise BadRequest(f"cannot write {path}: there is no folder {Path(path).parent}")
+    if not os.access(place.parent, os.W_OK) or (place.exists() and not os.access(place, os.W_OK)):
+        raise BadRequest(f"cannot write {path}: permission denied")
+    return place
+
+
+def write(place: Path, text: str) -> None:
+    """Write atomically: the old file or the whole new one, never a part.
+
+    Raises:
+        BadRequest: the system refuses.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+            os.replace(temporary, place)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise BadRequest(f"cannot write {place}: {error.strerror}") from None

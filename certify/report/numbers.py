@@ -1,0 +1,31 @@
+"""Decimal numbers that keep a guarantee: lower bounds are printed rounded down, upper ones up."""
+
+from __future__ import annotations
+
+import decimal
+import math
+
+
+def rounded(value: float, digits: int, *, up: bool) -> str:
+    """`value` with `digits` significant digits, rounded up or down, as plain text."""
+    if math.isinf(value) or math.isnan(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    rounding = decimal.ROUND_CEILING if up else decimal.ROUND_FLOOR
+    context = decimal.Context(prec=digits, rounding=rounding)
+    return f"{context.create_decimal(value).normalize():g}"
+
+
+def interval(lo: float, hi: float, least: int = 4) -> str:
+    """[lo, hi] rounded outward, with two digits more than the ends have in common."""
+    digits = least
+    if math.isfinite(lo) and math.isfinite(hi) and lo != hi and max(abs(lo), abs(hi)) > 0:
+        spread = (hi - lo) / max(abs(lo), abs(hi))
+        digits = min(17, max(least, 2 - math.floor(math.log10(spread)))) if spread > 0 else 17
+    return f"[{rounded(lo, digits, up=False)}, {rounded(hi, digits, up=True)}]"
+
+
+def percent(part: float) -> str:
+    """A fraction as a percentage, rounded down."""
+    return f"{rounded(100 * part, 3, up=False)} %"

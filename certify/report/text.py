@@ -1,0 +1,120 @@
+"""A report in words for a terminal: verdict first, then the numbers that decide it."""
+
+from __future__ import annotations
+
+import textwrap
+
+from certify.checking import Report
+from certify.report.numbers import interval, percent, rounded
+from certify.run import Progress
+from certify.verdict import FLAT, Claim, Verdict
+
+INDENT = 12
+WIDTH = 88
+
+
+def block(head: str, lines: list[str]) -> str:
+    """`head` in the margin, the lines beside it."""
+    wrapped = [part for line in lines for part in textwrap.wrap(line, WIDTH - INDENT) or [""]]
+    first, *rest = wrapped
+    return "\n".join([f"{head:<{INDENT}}{first}", *(" " * INDENT + line for line in rest)])
+
+
+def render(report: Report) -> str:
+    """The whole report, without color."""
+    claims = [block(c.verdict.value, _claim(report, c)) for c in report.claims]
+    sup = _sup(report, heading=not any(c.label == "within" for c in report.claims))
+    return "\n".join([*claims, *sup, _plateaus(report), _search(report)])
+
+
+def _claim(report: Report, claim: Claim) -> list[str]:
+    lines = [claim.says, claim.reason]
+    if claim.label == "within":
+        lo, hi = report.known.sup
+        lines[1] = f"sup error in {interval(lo, hi)}, at x = {report.known.witness:.17g}"
+    return lines
+
+
+def _sup(report: Report, heading: bool) -> list[str]:
+    if not heading:
+        return []
+    name, known = report.target.name, report.known
+    lo, hi = (float(report.cells[0, 0]), float(report.cells[-1, 1]))
+    verdict = Verdict.PROVED if report.closed else Verdict.UNDECIDED
+    lines = [
+        f"sup |model - {name}| on [{lo:g}, {hi:g}] lies in {interval(*known.sup)}",
+        f"at least {rounded(known.sup[0], 6, up=False)} at x = {known.witness:.17g}",
+    ]
+    if not report.closed:
+        lines.append(f"the bracket is not closed to {_gap(report)}: {_why(report)}")
+    return [block(verdict.value, lines)]
+
+
+def _gap(report: Report) -> str:
+    options = report.options
+    absolute = f" or {options.abs_gap:g}" if options.abs_gap else ""
+    return f"the gap asked for, {100 * options.gap:g} %{absolute}"
+
+
+def _why(report: Report) -> str:
+    reasons = {
+        "budget": f"the budget of {report.options.limits.budget:g} s is spent (--budget)",
+        "memory": f"the memory of {report.options.limits.memory:g} MiB is used up (--memory)",
+        "interrupt": "interrupted",
+        "resolution": "rounding in float64 leaves no more to gain by splitting",
+    }
+    return reasons.get(report.outcome.stopped_by, "nothing more can be split")
+
+
+def _plateaus(report: Report) -> str:
+    found, known, tau = report.plateaus, report.known, report.options.tau
+    cells, deciding = len(report.cells), int(found.deciding.sum())
+    name = report.target.name
+    if not deciding:
+        why = f"{name} varies too little (below {FLAT:g} of its total) or is not yet bracketed"
+        return block("UNDECIDED", [f"{tau:g}-plateaus: no cell decides; {why}"])
+    verdict = found.overall()
+    low, high = known.variation
+    if verdict is Verdict.PROVED:
+        cell = int((found.proved.double() * known.target_variation[0]).argmax())
+        says = f"the model has a {tau:g}-plateau (theorem D3)"
+        count = f"on {int(found.proved.sum())} of {deciding} deciding cells; e.g. cell {cell}, "
+    else:
+        ratio = (low / known.target_variation[1]).masked_fill(~found.deciding, float("inf"))
+        cell = int(ratio.argmin())
+        says = f"the model has a {tau:g}-plateau on some cell (theorem D3)"
+        least = percent(float(ratio[cell]))
+        count = (
+            f"on {int(found.refuted.sum())} of {deciding} deciding cells it varies by more than "
+            f"{tau:g} times {name}'s variation, by {least} or more on all; least on cell {cell}, "
+        )
+        if verdict is Verdict.UNDECIDED:
+            count = count.replace(f", by {least} or more on all", "")
+    lo, hi = report.cells[cell].tolist()
+    shown = (
+        f"[{lo:.6g}, {hi:.6g}]: variation in {interval(float(low[cell]), float(high[cell]))}, "
+        f"where {name} varies by {interval(*known.target_variation[:, cell].tolist())}"
+    )
+    flat = cells - deciding
+    tail = [f"{flat} of {cells} cells decide nothing: {name} is flat there"] if flat else []
+    return block(verdict.value, [says, count + shown, *tail])
+
+
+def _search(report: Report) -> str:
+    outcome = report.outcome
+    says = (
+        f"{outcome.state.boxes} boxes, {len(outcome.state.leaves)} leaves, "
+        f"{outcome.seconds:.2f} s, stopped by {outcome.stopped_by}; all {outcome.samples} samples "
+        "lie inside the enclosures"
+    )
+    return block("search", [says])
+
+
+def progress_line(progress: Progress) -> str:
+    """One line: bracket, gap, boxes, seconds."""
+    lo, hi = progress.known.sup
+    gap = f"{100 * (hi / lo - 1):.3g} %" if lo > 0 else "inf"
+    return (
+        f"sup error in {interval(lo, hi)}  gap {gap}  boxes {progress.boxes}  "
+        f"leaves {progress.leaves}  {progress.seconds:.1f} s"
+    )
