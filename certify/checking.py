@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -240,7 +241,7 @@ def sandwich(problem: Problem, outcome: Outcome) -> int:
     generator = torch.Generator().manual_seed(0)
     t = torch.rand(SAMPLES, generator=generator, dtype=torch.float64)
     x = (lo + (hi - lo) * t).clamp(lo, hi)
-    points = measure(problem, x, cell_of(problem.cells, x), sharp=False)
+    points = measure(problem, x, cell_of(problem.cells, x), math.inf)
     leaves = outcome.state.leaves
     order = torch.argsort(leaves.box[:, 0])
     place = torch.searchsorted(leaves.box[order, 0].contiguous(), x, right=True) - 1

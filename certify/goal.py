@@ -84,7 +84,9 @@ def _variation(leaves: Leaves, points: Points, cells: int, which: int) -> tuple[
     lo, hi = leaves.bounds[which]
     least, most = points.bounds[which]
     outer = _per_cell(lo, leaves.cell, cells, False), _per_cell(hi, leaves.cell, cells, True)
-    inner = _per_cell(most, points.cell, cells, False), _per_cell(least, points.cell, cells, True)
+    cell = torch.cat([leaves.cell, points.cell])
+    low, high = (torch.cat([a, b]) for a, b in zip(leaves.inner[which], (most, least), strict=True))
+    inner = _per_cell(low, cell, cells, False), _per_cell(high, cell, cells, True)
     low = below(inner[1] - inner[0]).clamp(min=0)
     high = above(outer[1] - outer[0])
     # A hull of one number varies by exactly 0, and no rounding is needed to say so.

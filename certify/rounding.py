@@ -101,14 +101,17 @@ def accurate_product(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     return y, up(U * y.abs() + gamma(n + 3) * rest, n + 8)
 
 
+_INFINITY = torch.tensor(math.inf, dtype=torch.float64)
+
+
 def above(x: Tensor) -> Tensor:
     """The next float64 up: an upper bound on the real result of the one operation that gave x."""
-    return torch.nextafter(x, torch.full((), math.inf, dtype=x.dtype, device=x.device))
+    return torch.nextafter(x, _INFINITY)
 
 
 def below(x: Tensor) -> Tensor:
     """The next float64 down: a lower bound on the real result of the one operation that gave x."""
-    return torch.nextafter(x, torch.full((), -math.inf, dtype=x.dtype, device=x.device))
+    return torch.nextafter(x, -_INFINITY)
 
 
 def unknown(bound: Tensor) -> Tensor:

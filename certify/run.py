@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from torch import Tensor
 from certify.evaluate import evaluate
 from certify.goal import Brackets, Goal, brackets, open_leaves
 from certify.graph import Graph
-from certify.search import DIFFERENCE, MODEL, Leaves, Points, Problem, State, measure, start, step
+from certify.search import DIFFERENCE, Leaves, Points, Problem, State, measure, start, step
 
 FIRST = 64  # boxes to begin with
 BATCH = 96  # boxes enclosed together: large enough to amortize, small enough for the cache
+FIRST_POINTS, MORE_POINTS = 8, 6  # proven values taken at the start and after every step
 GRID = 1024  # plain float64 samples that suggest where extremes are
 
 
@@ -71,38 +73,34 @@ def _size(shape: tuple[int, ...]) -> int:
     return size
 
 
-def first_points(problem: Problem) -> Points:
-    """Proven values where a plain float64 grid has its extremes: of |difference| on the domain,
-    of model and target on every cell, and at the cells' ends."""
+def first_points(problem: Problem, goal: Goal) -> Points:
+    """Proven values where a plain float64 grid has the largest |difference|, cell by cell."""
     cells = problem.cells
     per = max(8, -(-GRID // len(cells)))
     t = torch.linspace(0, 1, per, dtype=torch.float64)
-    x = (cells[:, :1] + (cells[:, 1:] - cells[:, :1]) * t).clamp(cells[:, :1], cells[:, 1:])
+    x = cells[:, :1] + (cells[:, 1:] - cells[:, :1]) * t
+    x = x.clamp(cells[:, :1], cells[:, 1:])
     x[:, -1] = cells[:, 1]
-    shape = problem.graph.input_shape
-    values = evaluate(problem.graph, x.reshape(-1, *shape))
-    model, difference = (values[n].reshape(x.shape) for n in ("model", "difference"))
-    picks = [model.argmax(1), model.argmin(1), difference.abs().argmax(1)]
-    picks += [torch.zeros_like(picks[0]), torch.full_like(picks[0], per - 1)]
-    rows = torch.arange(len(cells))
-    chosen = torch.cat([x[rows, p] for p in picks])
-    return measure(problem, chosen, rows.repeat(len(picks)))
+    values = evaluate(problem.graph, x.reshape(-1, *problem.graph.input_shape))
+    error = values["difference"].reshape(x.shape).abs().nan_to_num(0.0, 0.0, 0.0)
+    best, place = error.max(1)
+    chosen = torch.argsort(best, descending=True)[:FIRST_POINTS]
+    enough = max(goal.gap * float(best.max()), goal.abs_gap) / 32
+    return measure(problem, x[chosen, place[chosen]], chosen, enough)
 
 
-def new_points(problem: Problem, new: Leaves, known: Brackets, about_sup: bool) -> Points | None:
-    """Proven values where the polynomials of new leaves reach farthest."""
-    if about_sup:
-        error = new.error()
-        reach = error - new.rem
-        order = torch.argsort(reach, descending=True)[:6]
-        order = order[torch.isfinite(error[order]) & (error[order] > known.sup[0])]
-        side = new.bounds[DIFFERENCE].abs().argmax(0)[order]
-        x, cell = new.at[DIFFERENCE, side, order], new.cell[order]
-    else:
-        x = new.at[MODEL].reshape(-1)
-        cell = new.cell.repeat(2)
-    x, cell = x[: 2 * BATCH], cell[: 2 * BATCH]
-    return measure(problem, x, cell) if len(x) else None
+def new_points(problem: Problem, new: Leaves, known: Brackets, goal: Goal) -> Points | None:
+    """Proven values where new leaves seem to pass what is proven of the sup error."""
+    error = new.error()
+    side = new.bounds[DIFFERENCE].abs().argmax(0)
+    reach = error - new.rem
+    worth = torch.isfinite(error) & (reach > known.sup[0] * (1 + goal.gap / 10)) & goal.sup
+    order = torch.argsort(torch.where(worth, reach, -math.inf), descending=True)
+    order = order[: min(MORE_POINTS, int(worth.sum()))]
+    if not len(order):
+        return None
+    enough = max(goal.gap * known.sup[0], goal.abs_gap) / 32
+    return measure(problem, new.at[DIFFERENCE, side[order], order], new.cell[order], enough)
 
 
 def search(
@@ -153,7 +151,7 @@ def _states(
 ) -> Iterator[tuple[State, Brackets, bool]]:
     """Ever better states, each with its brackets and whether the sup error is still open."""
     cells = len(problem.cells)
-    state = State(state.leaves, first_points(problem), state.boxes)
+    state = State(state.leaves, first_points(problem, goal), state.boxes)
     fits = limits.memory * 2**20 / box_bytes(problem.graph, problem.order)
     batch = max(1, min(BATCH, int(fits)))
     while True:
@@ -167,7 +165,7 @@ def _states(
         tick = time.perf_counter()
         try:
             after, new = step(problem, state, todo.which[:batch], todo.tolerance)
-            more = new_points(problem, new, known, todo.about_sup)
+            more = new_points(problem, new, known, goal)
         except RuntimeError as error:  # torch's way to say that memory ran out
             if "allocate" not in str(error) or batch == 1:
                 raise MemoryError from error

@@ -34,6 +34,7 @@ class Leaves:
         cell: (L,), number of the cell the box lies in.
         bounds: (3, 2, L), proven lo and hi of model, target and difference over the box.
         rem: (L,), the difference's remainder: what splitting can still remove.
+        inner: (3, 2, L), some value in the box is <= inner[:, 0], some is >= inner[:, 1].
         at: (3, 2, L), where those extremes seem to be.
         cuts: (L, CUTS), places to split at, nan where there is none.
         stale: (L,), generations since splitting last helped, or FRESH.
@@ -42,6 +43,7 @@ class Leaves:
     box: Tensor
     cell: Tensor
     bounds: Tensor
+    inner: Tensor
     rem: Tensor
     at: Tensor
     cuts: Tensor
@@ -56,6 +58,7 @@ class Leaves:
             self.box[which],
             self.cell[which],
             self.bounds[..., which],
+            self.inner[..., which],
             self.rem[which],
             self.at[..., which],
             self.cuts[which],
@@ -113,35 +116,43 @@ class Problem:
     back: int = 2
 
 
-def assess(problem: Problem, box: Tensor, cell: Tensor) -> Leaves:
-    """Enclose the outputs over boxes."""
+def assess(problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0) -> Leaves:
+    """Enclose the outputs over boxes; remainders below `enough` are not sharpened."""
     crossings = Crossings()
     domain = Taylor(problem.order)
-    models = forward(problem, domain, box, crossings)
+    models = forward(problem, domain, box, enough, crossings)
     mid, rad = box.mean(1), (box[:, 1] - box[:, 0]) / 2
-    bounds, places = [], []
+    # t in [-INSIDE, INSIDE] is an input in the box unless rounding makes up too much of rad.
+    plain = rad > 2.0**-38 * mid.abs()
+    bounds, inner, places = [], [], []
     for name in OUTPUTS:
         model = models[name]
         flat = [
             model.coef.reshape(len(model.coef), -1),
             *(t.reshape(-1) for t in (model.rem, model.lo, model.hi)),
         ]
-        lo, hi, at_lo, at_hi = extrema(flat[0], flat[1])
-        bounds.append(torch.stack([torch.maximum(lo, flat[2]), torch.minimum(hi, flat[3])]))
-        places.append(torch.stack([mid + rad * t for t in (at_lo, at_hi)]))
+        e = extrema(flat[0], flat[1])
+        bounds.append(torch.stack([torch.maximum(e.lo, flat[2]), torch.minimum(e.hi, flat[3])]))
+        reached = torch.where(plain, e.least, math.inf), torch.where(plain, e.most, -math.inf)
+        inner.append(torch.stack(reached))
+        places.append(torch.stack([mid + rad * t for t in (e.at_lo, e.at_hi)]))
     at = torch.stack(places).clamp(box[:, 0], box[:, 1])
     kinks = torch.full((len(box), CUTS), math.nan, dtype=box.dtype)
     for i, found in enumerate(cuts(crossings.found, len(box), CUTS)):
         kinks[i, : len(found)] = mid[i] + rad[i] * torch.tensor(found, dtype=box.dtype)
     rem = models["difference"].rem.reshape(-1)
     stale = torch.zeros(len(box), dtype=torch.long)
-    return Leaves(box, cell, torch.stack(bounds), rem, at, kinks, stale)
+    return Leaves(box, cell, torch.stack(bounds), torch.stack(inner), rem, at, kinks, stale)
 
 
 def forward(
-    problem: Problem, domain: Taylor, box: Tensor, crossings: Crossings | None = None
+    problem: Problem,
+    domain: Taylor,
+    box: Tensor,
+    enough: float = 0.0,
+    crossings: Crossings | None = None,
 ) -> dict[str, TaylorModel]:
-    """Enclose the outputs, their remainders sharpened by a backward pass.
+    """Enclose the outputs, remainders above `enough` sharpened by a backward pass.
 
     The difference's error bounds the model's too: the difference is model - target, so the
     model's error enters it with factor 1 and its own sources are among those counted.
@@ -154,6 +165,8 @@ def forward(
             crossings.note(node, inputs[0])
 
     models = enclose(problem.graph, box, domain=domain, watch=watch)
+    if bool((models["difference"].rem <= enough).all()):
+        return models
     error = output_error(problem.graph, trace, problem.graph.outputs["difference"])
     for name in ("model", "difference"):
         model = models[name]
@@ -162,12 +175,10 @@ def forward(
     return models
 
 
-def measure(problem: Problem, x: Tensor, cell: Tensor, *, sharp: bool = True) -> Points:
-    """Proven values at single inputs; sharp ones take a backward pass too."""
-    domain, thin = Taylor(0), torch.stack([x, x], 1)
-    models = (
-        forward(problem, domain, thin) if sharp else enclose(problem.graph, thin, domain=domain)
-    )
+def measure(problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0) -> Points:
+    """Proven values at single inputs; errors below `enough` are not sharpened."""
+    domain = Taylor(0)
+    models = forward(problem, domain, torch.stack([x, x], 1), enough)
     bounds = [torch.stack([e.reshape(-1) for e in domain.range(models[n])]) for n in OUTPUTS]
     return Points(x, cell, torch.stack(bounds))
 
@@ -203,7 +214,7 @@ def split(problem: Problem, parents: Leaves, tolerance: float) -> Leaves:
     """Enclose the children of some leaves, never looser than their parents."""
     box, origin = children(problem, parents, tolerance)
     old = parents.take(origin)
-    new = assess(problem, box, old.cell)
+    new = assess(problem, box, old.cell, tolerance / 4)
     lo = torch.maximum(new.bounds[:, 0], old.bounds[:, 0])
     hi = torch.minimum(new.bounds[:, 1], old.bounds[:, 1])
     idle = (new.rem > 0.8 * old.rem) & torch.isfinite(old.rem) & torch.isnan(old.cuts[:, 0])
@@ -236,6 +247,7 @@ def start(problem: Problem, boxes: int) -> State:
         torch.tensor(box, dtype=torch.float64),
         torch.tensor(cell, dtype=torch.long),
         bounds,
+        -bounds,
         bounds[0, 1].clone(),
         torch.zeros((3, 2, n), dtype=torch.float64),
         torch.full((n, CUTS), math.nan, dtype=torch.float64),

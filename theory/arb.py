@@ -76,6 +76,9 @@ class Jet:
     coefficients: tuple[arb, ...]
 
 
+ZERO = arb(0)
+
+
 class Series:
     """Truncated power series.
 
@@ -94,7 +97,11 @@ class Series:
         return _jet(BOUNDS.add(a.values, b.values), tail)
 
     def mul(self, a: Jet, b: Jet) -> Jet:
-        tail = [_dot(a.coefficients, b.coefficients, k) for k in _orders(a.coefficients)]
+        few, many = sorted((a.coefficients, b.coefficients), key=lambda c: len(_terms(c)))
+        terms = _terms(few)
+        if not all(c.is_finite() for c in many):  # 0 times what does not exist does not exist
+            terms = list(enumerate(few))
+        tail = [sum((c * many[k - j] for j, c in terms if j <= k), ZERO) for k in _orders(many)]
         return _jet(BOUNDS.mul(a.values, b.values), tail)
 
     def power(self, a: Jet, exponent: sp.Rational) -> Jet:
@@ -201,10 +208,18 @@ RECURRENCES = {"exp": _exp, "log": _log, "sin": _sin, "cos": _cos, "tanh": _tanh
 def _integral(u: tuple[arb, ...], first: arb, slope: Callable[[int, list[arb]], arb]) -> list[arb]:
     """Coefficients of b with b' = s u', where slope(k, b) is coefficient k of s."""
     out, slopes = [first], []
+    terms = [(j, c * j) for j, c in _terms(u) if j]
+    if not first.is_finite():  # 0 times what does not exist does not exist
+        terms = [(j, c * j) for j, c in enumerate(u) if j]
     for k in _orders(u):
         slopes.append(slope(k - 1, out))
-        out.append(sum((u[j] * slopes[k - j] * j for j in _to(k)), arb(0)) / k)
+        out.append(sum((c * slopes[k - j] for j, c in terms if j <= k), ZERO) / k)
     return out
+
+
+def _terms(series: Sequence[arb]) -> list[tuple[int, arb]]:
+    """The coefficients that are not exactly 0, with their numbers."""
+    return [(j, c) for j, c in enumerate(series) if c != 0]
 
 
 def _orders(u: tuple[arb, ...]) -> range:

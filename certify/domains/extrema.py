@@ -8,13 +8,14 @@ by sum of |c_k|. The rest shrinks with the cube of the piece.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from fractions import Fraction
 from math import comb
 
 import torch
 from torch import Tensor
 
-from certify.rounding import above, below, gamma, no_nan, up
+from certify.rounding import TINY, above, below, gamma, no_nan, unknown, up
 
 PIECES = 16
 
@@ -39,16 +40,33 @@ def shifts(order: int) -> Tensor:
     return torch.tensor(table, dtype=torch.float64)
 
 
-def extrema(coef: Tensor, rem: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Range of polynomials with remainders, for each box.
+@dataclass(frozen=True, eq=False)
+class Extrema:
+    """What a polynomial with remainder does on |t| <= 1, each (boxes,).
+
+    Attributes:
+        lo, hi: no value is outside [lo, hi].
+        at_lo, at_hi: t where the least and the greatest value seem to be, |t| < 1.
+        least, most: at those t the value is <= least and >= most.
+    """
+
+    lo: Tensor
+    hi: Tensor
+    at_lo: Tensor
+    at_hi: Tensor
+    least: Tensor
+    most: Tensor
+
+
+INSIDE = 1 - 2.0**-40
+
+
+def extrema(coef: Tensor, rem: Tensor) -> Extrema:
+    """Range of polynomials p(t) + d, |d| <= rem, for each box.
 
     Args:
         coef: (K + 1, boxes).
         rem: (boxes,).
-
-    Returns:
-        (lo, hi, at_lo, at_hi), each (boxes,): lo <= p(t) + d <= hi for |t| <= 1, |d| <= rem,
-        and the t where the polynomial is near its least and greatest value (no promise).
     """
     order = coef.shape[0] - 1
     matrix = shifts(order).to(coef.device)
@@ -77,10 +95,27 @@ def extrema(coef: Tensor, rem: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """t of the extreme place in the extreme piece of each box."""
         place = places.gather(0, which.unsqueeze(0)).squeeze(0)
         t = centers.unsqueeze(-1) + place / PIECES
-        return t.gather(0, pieces.unsqueeze(0)).squeeze(0).nan_to_num(0.0, 0.0, 0.0).clamp(-1, 1)
+        return (
+            t.gather(0, pieces.unsqueeze(0))
+            .squeeze(0)
+            .nan_to_num(0.0, 0.0, 0.0)
+            .clamp(-INSIDE, INSIDE)
+        )
 
     low, least = lo.min(0)
     high, most = hi.max(0)
     at_lo, at_hi = at(ends.argmin(0), least), at(ends.argmax(0), most)
     low, high = below(low - rem), above(high + rem)
-    return *no_nan(low, high), at_lo, at_hi
+    low, high = no_nan(low, high)
+    least = above(_value(coef, at_lo, up=True) + rem)
+    most = below(_value(coef, at_hi, up=False) - rem)
+    return Extrema(low, high, at_lo, at_hi, unknown(least), -unknown(-most))
+
+
+def _value(coef: Tensor, t: Tensor, *, up: bool) -> Tensor:
+    """A bound on p(t) by Horner's rule, |t| <= 1: 2 K roundings of at most sum |c_k|."""
+    value = coef[-1]
+    for k in range(len(coef) - 2, -1, -1):
+        value = value * t + coef[k]
+    error = gamma(2 * len(coef) + 4) * coef.abs().sum(0) + TINY
+    return above(value + error) if up else below(value - error)

@@ -15,31 +15,35 @@ import torch
 from torch import Tensor
 
 from certify.graph import Affine, Gather, Shape
-from certify.rounding import TINY, gamma, unknown, up
+from certify.rounding import TINY, gamma, up
 
+ROOT = 2.0**-480
 ROW_PAIRS = 2**20  # beyond this many (row, row) pairs a gather falls back on the entries
 
 
 def rows(rem: Tensor) -> Tensor:
     """2-norm of the bounds along the last axis, rounded up; the bounds themselves if scalar.
 
-    Squares below 2**-980 are covered by TINY; the square root adds one rounding.
+    n squares that underflow, 2**-1022 each, move the root by at most 2**-511 sqrt(n) < ROOT.
     """
     if rem.ndim < 2:
         return rem
-    return up(torch.sqrt(up((rem * rem).sum(-1), rem.shape[-1] + 1)), 2)
+    norm = torch.linalg.vector_norm(rem, dim=-1)
+    return norm.mul_(1 + gamma(2 * rem.shape[-1] + 10)).add_(ROOT)
 
 
 def tighten(rem: Tensor, norm: Tensor) -> tuple[Tensor, Tensor]:
-    """Each bound cut by the other: |e_i| <= ||e|| and ||e|| <= ||rem||. nan becomes inf."""
-    norm = torch.fmin(unknown(norm), unknown(rows(rem)))
+    """Each bound cut by the other: |e_i| <= ||e|| and ||e|| <= ||rem||; nan only if both are."""
+    norm = torch.fmin(norm, rows(rem))
     return torch.fmin(rem, norm.unsqueeze(-1) if rem.ndim > 1 else norm), norm
 
 
 @functools.lru_cache(maxsize=4096)
 def mixing(node: Gather, shape: Shape) -> Tensor | None:
-    """M with ||output row||**2 <= M @ ||input rows||**2, or None where M would be too large.
+    """How rows of the output draw on rows of the input, or None where that is too large.
 
+    Either a vector v of integers: output row o is made of distinct entries of input row v[o]
+    alone, so its norm is no larger. Or a matrix M with ||output row||**2 <= M @ ||rows||**2:
     M[o, i] is how often an entry of input row i is repeated in output row o, at most.
     """
     index = node.index
@@ -53,6 +57,8 @@ def mixing(node: Gather, shape: Shape) -> Tensor | None:
     pairs, counts = np.unique(np.stack([out_row[used], flat[used]]), axis=1, return_counts=True)
     matrix = np.zeros((n_out, n_in))
     np.maximum.at(matrix, (pairs[0], pairs[1] // wide), counts)
+    if ((matrix != 0).sum(1) == 1).all() and matrix.max() == 1:
+        return torch.from_numpy(matrix.argmax(1))
     return torch.from_numpy(matrix)
 
 
@@ -61,11 +67,13 @@ def gathered(node: Gather, shape: Shape, rem: Tensor, norm: Tensor) -> Tensor:
     matrix = mixing(node, shape)
     if matrix is None:
         return rows(rem)
-    flat = norm.reshape(len(norm), -1)
+    flat, matrix = norm.reshape(len(norm), -1), matrix.to(norm.device)
+    shape = rem.shape[:-1] if rem.ndim > 1 else rem.shape
+    if matrix.ndim == 1:
+        return flat.index_select(1, matrix).reshape(shape)
     most = int(matrix.shape[1])
-    mixed = up(torch.sqrt(up((flat * flat) @ matrix.to(norm.device).T, 2 * most + 2)), 2)
-    mixed = mixed.reshape(rem.shape[:-1] if rem.ndim > 1 else rem.shape)
-    return torch.fmin(unknown(mixed), rows(rem))
+    mixed = up(torch.sqrt(up((flat * flat) @ matrix.T, 2 * most + 2)), 2)
+    return torch.fmin(mixed.reshape(shape), rows(rem))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -62,12 +62,14 @@ def compose(taylor: Tensor, h: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
     Step i forms q <- q h + taylor[m - i] and keeps it to degree K - (m - i): what lies beyond is
     multiplied by the remaining m - i factors h, each of lowest degree 1, and would pass degree
     K. The dropped part and the rounding of step i are bounded as in `product` and enter the
-    error e <- e reach + dropped_i + rounding_i.
+    error e <- e reach + dropped_i + rounding_i + TINY, where TINY covers the step's underflows
+    and is carried along like them. All terms are >= 0: one `up` at the end covers every rounding.
     """
     top, order = taylor.shape[0] - 1, h.shape[0] - 1
     s = tails(h[1:].abs())  # s[j] bounds the sum of |h_i| over i >= j + 1
     q = taylor[top:]
     error = torch.full_like(reach, TINY)
+    ops = 0
     for i in range(1, top + 1):
         keep = order - (top - i)
         new = torch.zeros((keep + 1, *q.shape[1:]), dtype=q.dtype, device=q.device)
@@ -78,7 +80,8 @@ def compose(taylor: Tensor, h: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
         mq = q.abs()
         # q_a meets the h_j with a + j > keep, that is j >= keep - a + 1.
         dropped = (mq * s[keep - n + 1 : keep + 1].flip(0)).sum(0)
-        rounding = gamma(n + 2) * mq.sum(0) * s[0]  # new[0] is only copied
-        error = up(error * reach + dropped + rounding, 2 * n + 8)
+        rounding = (mq.sum(0) * s[0]).mul_(gamma(n + 2))  # new[0] is only copied
+        error = (error * reach).add_(dropped).add_(rounding).add_(TINY)
+        ops += 2 * n + 8
         q = new
-    return q, error
+    return q, up(error, ops)

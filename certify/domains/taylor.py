@@ -16,6 +16,7 @@ floating-point arithmetic, J. Logic Algebr. Program. 64, 2005.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -60,7 +61,8 @@ def _settled(
     cut: Tensor | None = None,
 ) -> TaylorModel:
     """Replace what overflowed by "nothing is known", then by the range where that is known."""
-    lo, hi = no_nan(lo, hi)
+    if not torch.isfinite((hi - lo).sum()):
+        lo, hi = no_nan(lo, hi)
     rem, norm = norms.tighten(rem, norm)
     if not torch.isfinite(rem.sum() + coef.sum()):
         lost = ~(torch.isfinite(rem) & torch.isfinite(coef).all(0))
@@ -129,17 +131,13 @@ class Taylor:
 
     def gather(self, node: Gather, x: TaylorModel) -> TaylorModel:
         """Exact."""
-        index = torch.from_numpy(node.index).to(x.rem.device)
-        shape, flat = index.shape, index.reshape(-1)
-        size = x.rem[0].numel()
-        reshaped = flat.numel() == size and bool((flat == torch.arange(size).to(flat)).all())
-        zero, pick = flat < 0, flat.clamp(min=0)
-        any_zero = bool(zero.any())
+        size, shape = x.rem[0].numel(), node.index.shape
+        pick, zero = _places(node, size)
 
         def move(t: Tensor, lead: int) -> Tensor:
-            if not reshaped:
-                t = t.reshape(*t.shape[:lead], size).index_select(lead, pick)
-                t = t.masked_fill(zero, 0.0) if any_zero else t
+            if pick is not None:
+                t = t.reshape(*t.shape[:lead], size).index_select(lead, pick.to(t.device))
+                t = t if zero is None else t.masked_fill(zero.to(t.device), 0.0)
             return t.reshape(*t.shape[:lead], *shape)
 
         rem = move(x.rem, 1)
@@ -196,6 +194,9 @@ class Taylor:
         made = up(made, ops)
         norm = up(norm + norms.rows(made), ops)
         lo, hi = outward(mid, mid, up(radius + gamma(n + 6) * width, ops))
+        if _positive(node) or not torch.isfinite((hi - lo).sum()):
+            low, high = _ends(node, x.lo, x.hi)
+            lo, hi = torch.fmax(lo, low), torch.fmin(hi, high)
         return _settled(coef, up(rem + made, ops), lo, hi, norm, made)
 
     def add(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
@@ -287,12 +288,12 @@ class Taylor:
         if rem.ndim > 1:
             total = up(norms.rows(e.slope) * x.norm + made.sum(-1), made.shape[-1] + 4)
         flo, fhi = no_nan(*how.range(torch.maximum(plo, x.lo), torch.minimum(phi, x.hi)))
-        # The range bounds the error too: |v - p| <= max(fhi - min p, max p - flo).
+        # The range bounds the error too: |v - p| <= max(fhi - min p, max p - flo), and p its.
         sink, rise = series.span(coef)
-        reached = torch.maximum(
-            above(fhi - below(coef[0] - sink)), above(above(coef[0] + rise) - flo)
-        )
-        rem = torch.fmin(rem, reached)
+        low, high = below(coef[0] - sink), above(coef[0] + rise)
+        rem = torch.fmin(rem, above(torch.maximum(fhi - low, high - flo)))
+        flo = torch.fmax(flo, below(low - rem))
+        fhi = torch.fmin(fhi, above(high + rem))
         # Where the polynomial is of no use, the constant (flo + fhi) / 2 takes its place.
         mid = flo / 2 + fhi / 2
         radius = above(torch.maximum(above(fhi - mid), above(mid - flo)))
@@ -303,9 +304,7 @@ class Taylor:
             rem, made = torch.where(cut, radius, rem), torch.where(cut, radius, made)
             norm = torch.where(_any(cut), norms.rows(rem), norm)
             total = None
-        out = _settled(coef, rem, flo, fhi, norm, made, cut)
-        lo, hi = self.range(out)
-        return replace(out, lo=lo, hi=hi, total=total)
+        return replace(_settled(coef, rem, flo, fhi, norm, made, cut), total=total)
 
     def kinked(self, how: Kinked, x: TaylorModel) -> TaylorModel:
         """f(v) is within e of s v + m; s p + m is the new polynomial, |s| rem + e its remainder.
@@ -337,6 +336,64 @@ class Taylor:
         hi = above(above(x.coef[0] + top) + x.rem)
         lo, hi = no_nan(lo, hi)
         return torch.maximum(lo, x.lo), torch.minimum(hi, x.hi)
+
+
+def _ends(node: Affine, lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
+    """The range of an affine map, each end by itself: where some ends are infinite, and where
+    a sum of what is >= 0 must not lose its sign to the rounding of a midpoint.
+
+    A weight 0 meets an infinite end with 0; other products keep their infinity. With n products
+    and three more operations rounding errs by gamma(n + 4) times the sum of magnitudes.
+    """
+
+    def end(near: Tensor, far: Tensor) -> Tensor:
+        """A lower bound of W v where near <= v <= far."""
+        w, n = None, 1
+        if node.weight is not None:
+            w, n = _tensor(node.weight, near), node.weight.shape[1]
+        parts = []
+        for bound, sign in ((near, 1.0), (far, -1.0)):
+            infinite = bound.isinf()
+            finite = bound.masked_fill(infinite, 0.0)
+            if w is None:
+                parts.append((finite, finite.abs(), infinite) if sign > 0 else (0.0, 0.0, False))
+                continue
+            half = (sign * w).clamp(min=0) * sign
+            hit = infinite.double() @ (half != 0).double().T > 0
+            parts.append((finite @ half.T, finite.abs() @ half.abs().T, hit))
+        value, size = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
+        low = below(value - up(gamma(n + 2) * size, 2 * n + 4))
+        return low.masked_fill(parts[0][2] | parts[1][2], -math.inf)
+
+    low, high = end(lo, hi), -end(-hi, -lo)
+    if node.scale is not None:
+        s = _tensor(node.scale, lo)
+        zero = s == 0
+        ends = torch.stack([(low * s).masked_fill(zero, 0.0), (high * s).masked_fill(zero, 0.0)])
+        low, high = below(ends.amin(0)), above(ends.amax(0))
+    if node.divisor != 1:
+        ends = torch.stack([low / node.divisor, high / node.divisor])
+        low, high = below(ends.amin(0)), above(ends.amax(0))
+    if node.bias is not None:
+        b = _tensor(node.bias, lo)
+        low, high = below(low + b), above(high + b)
+    return no_nan(low, high)
+
+
+@functools.lru_cache(maxsize=4096)
+def _positive(node: Affine) -> bool:
+    """Whether a weight has no negative entry, as in sums and means."""
+    return node.weight is not None and bool((node.weight >= 0).all())
+
+
+@functools.lru_cache(maxsize=4096)
+def _places(node: Gather, size: int) -> tuple[Tensor | None, Tensor | None]:
+    """Flat places to read, None for a mere reshape; and where to put zeros, None for nowhere."""
+    flat = torch.from_numpy(node.index.reshape(-1))
+    if flat.numel() == size and bool((flat == torch.arange(size)).all()):
+        return None, None
+    zero = flat < 0
+    return flat.clamp(min=0), zero if bool(zero.any()) else None
 
 
 def _tensor(array, like: Tensor) -> Tensor:
