@@ -44,7 +44,7 @@ def searched(instance: Instance, budget: float) -> dict:
         "boxes": outcome.state.boxes,
         "leaves": len(outcome.state.leaves),
         "sup": [low, high],
-        "gap": (high - low) / high,
+        "gap": high / low - 1,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +26,10 @@ MiB = Annotated[float, typer.Option(metavar="MIB", help="Memory for the search's
 Jobs = Annotated[int, typer.Option(help="Threads; small models are fastest with one.")]
 Json = Annotated[str | None, typer.Option(metavar="PATH|-", help="Write the report as JSON.")]
 Output = Annotated[int | None, typer.Option(help="Number of the output, if there are several.")]
-Ends = Annotated[tuple[float, float], typer.Option(metavar="LO HI", help="Lower and upper end.")]
+Ends = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LO HI", help="Lower and upper end; by default the target's own."),
+]
 
 
 @app.command()
@@ -35,7 +37,7 @@ Ends = Annotated[tuple[float, float], typer.Option(metavar="LO HI", help="Lower 
 def check(
     model: Model,
     target: Annotated[str, typer.Option(help="A name (see certify targets) or an expression.")],
-    domain: Ends = (math.nan, math.nan),
+    domain: Ends = None,
     cells: Annotated[int, typer.Option(help="Number of equal cells.")] = 32,
     width: Annotated[float | None, typer.Option(help="Width of a cell, not their number.")] = None,
     tau: Annotated[float, typer.Option(help="Plateau ratio.")] = 0.1,
@@ -57,7 +59,6 @@ def check(
     Exit code: 0 every claim is proved (without claims: the bracket is closed), 1 a claim is
     refuted, 2 usage or file, 3 undecided, 4 unsupported model, 5 internal error.
     """
-    given = _given(domain)
     from certify.report import data
 
     place = data.destination(json) if json not in (None, "-") else None
@@ -65,9 +66,9 @@ def check(
     from certify.run import Limits
     from theory.targets import find_target
 
-    wanted = find_target(target, given)
+    wanted = find_target(target, domain)
     options = checking.Options(
-        domain=given,
+        domain=domain,
         cells=cells,
         width=width,
         tau=tau,
@@ -112,15 +113,17 @@ def enclose(
 
     Exit code: 0 both ends are closed to the gap, 3 they are not within the budget.
     """
-    given = _given(box, "--box")
     from certify.report import data
 
     place = data.destination(json) if json not in (None, "-") else None
     from certify import checking, ranges
     from certify.run import Limits
+    from theory.targets import interval
 
     limits = Limits(budget, memory)
-    options = checking.Options(domain=given, cells=1, gap=gap, abs_gap=abs_gap, limits=limits)
+    options = checking.Options(
+        domain=interval(box), cells=1, gap=gap, abs_gap=abs_gap, limits=limits
+    )
     _threads(jobs)
     with _progress() as watch:
         found = ranges.ranges(model, options, output, watch)
@@ -152,15 +155,6 @@ def targets() -> None:
 
     rows = [(t.name, t.text, f"[{t.domain[0]:g}, {t.domain[1]:g}]") for t in TARGETS.values()]
     table(("target", "expression", "domain"), rows)
-
-
-def _given(ends: tuple[float, float], option: str = "--domain") -> tuple[float, float] | None:
-    """The two ends, or None if the option was left out."""
-    if option not in sys.argv and not any(a.startswith(option + "=") for a in sys.argv):
-        return None
-    from theory.targets import interval
-
-    return interval(ends)
 
 
 def _threads(jobs: int) -> None:

@@ -18,6 +18,7 @@ from certify.search import DIFFERENCE, Leaves, Points, Problem, State, measure, 
 FIRST = 64  # boxes to begin with
 BATCH = 96  # boxes enclosed together: large enough to amortize, small enough for the cache
 FIRST_POINTS, MORE_POINTS = 8, 6  # proven values taken at the start and after every step
+CAUTIOUS = 2**20  # entries times boxes of the first batch, whose pace is not known yet
 GRID = 1024  # plain float64 samples that suggest where extremes are
 
 
@@ -153,7 +154,8 @@ def _states(
     cells = len(problem.cells)
     state = State(state.leaves, first_points(problem, goal), state.boxes)
     fits = limits.memory * 2**20 / box_bytes(problem.graph, problem.order)
-    batch = max(1, min(BATCH, int(fits)))
+    entries = sum(_size(node.shape) for node in problem.graph.nodes)
+    batch = max(1, min(BATCH, int(fits), CAUTIOUS // entries))
     while True:
         known = brackets(state, cells)
         todo = open_leaves(state, goal, known, cells)
@@ -167,11 +169,15 @@ def _states(
             after, new = step(problem, state, todo.which[:batch], todo.tolerance)
             more = new_points(problem, new, known, goal)
         except RuntimeError as error:  # torch's way to say that memory ran out
-            if "allocate" not in str(error) or batch == 1:
+            if "allocate" not in str(error):
+                raise
+            if batch == 1:
                 raise MemoryError from error
             batch = max(1, batch // 2)
             continue
         state = State(after.leaves, state.points.join(more) if more else state.points, after.boxes)
-        # A batch should not outlast a tenth of the budget.
-        each = (time.perf_counter() - tick) / max(1, len(new))
-        batch = max(1, min(batch, int(limits.budget / 10 / max(each, 1e-9))))
+        # A batch should outlast neither a tenth of the budget nor what is left of it.
+        now = time.perf_counter()
+        left = min(limits.budget / 10, limits.budget - (now - began))
+        pace = max((now - tick) / max(1, len(new)), 1e-9)
+        batch = max(1, min(BATCH, int(fits), int(left / pace)))

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 for name, examples in (("ci", 25), ("local", 50), ("nightly", 2000)):
     settings.register_profile(
-        name, max_examples=examples, deadline=None, database=None, suppress_health_check=SLOW
+        name,
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=SLOW,
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

@@ -219,7 +219,7 @@ def _integral(u: tuple[arb, ...], first: arb, slope: Callable[[int, list[arb]], 
 
 def _terms(series: Sequence[arb]) -> list[tuple[int, arb]]:
     """The coefficients that are not exactly 0, with their numbers."""
-    return [(j, c) for j, c in enumerate(series) if c != 0]
+    return [(j, c) for j, c in enumerate(series) if not c.is_zero()]
 
 
 def _orders(u: tuple[arb, ...]) -> range:

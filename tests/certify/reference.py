@@ -15,10 +15,26 @@ from mpmath import mp, mpf
 from certify.graph import Add, Affine, Apply, Builder, Gather, Matmul
 from theory.functions import FUNCTIONS
 
-NAMES = (
-    "exp log sin cos tanh erf square sqrt cbrt reciprocal rsqrt relu abs sigmoid softplus gelu "
-    "gelu_tanh silu"
-).split()
+NAMES = [
+    "exp",
+    "log",
+    "sin",
+    "cos",
+    "tanh",
+    "erf",
+    "square",
+    "sqrt",
+    "cbrt",
+    "reciprocal",
+    "rsqrt",
+    "relu",
+    "abs",
+    "sigmoid",
+    "softplus",
+    "gelu",
+    "gelu_tanh",
+    "silu",
+]
 
 
 def _gelu_tanh(t):

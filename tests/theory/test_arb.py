@@ -98,6 +98,21 @@ def test_values_and_bounds_contain_points(name, data):
     assert ball.is_finite() and ball.overlaps(y)
 
 
+@pytest.mark.parametrize("name", [n for n in TARGETS if n not in ("cbrt", "relu", "abs", "max")])
+@pytest.mark.parametrize("radius", [0.0625, 0.25])
+def test_series_over_wide_balls_contain_the_derivatives_at_their_ends(name, radius):
+    # Coefficients that change sign inside the ball enclose 0, and still count: a test for
+    # "is not 0" on a ball answers "certainly not 0".
+    low = 1.0 if name in POSITIVE or name == "reciprocal" else -3.0
+    function = reference(name)
+    for k in range(9):
+        center = low + 0.75 * k
+        coefficients = series(TARGETS[name], arb(center, radius), ORDER)
+        for side in (-1, 0.6):
+            truth = mpmath.taylor(function, mpmath.mpf(center) + radius * side, ORDER)
+            assert all(map(contains, coefficients, truth)), (center, side)
+
+
 def test_a_wrong_coefficient_would_be_seen():
     third = series(FUNCTIONS["exp"].expression, arb(0.5), 3)[3]
     assert contains(third, mpmath.exp(0.5) / 6)
