@@ -13,6 +13,8 @@ import sys
 import time
 
 import torch
+from torch import Tensor
+
 from benchmarks.instances import Instance, find
 from benchmarks.peer_model import Difference, load
 from benchmarks.peer_setup import (
@@ -22,7 +24,6 @@ from benchmarks.peer_setup import (
     PerturbationLpNorm,
     bounded,
 )
-from torch import Tensor
 
 GRID = 8193  # float64 samples of the error: the lower end of the bracket
 WAYS = 8  # most parts of one interval
@@ -70,9 +71,8 @@ def search(instance: Instance, budget: float) -> dict:
         low, high = torch.tensor(taken).T
         bound, value = errors(net, low, high, instance.batch), sampled(plain, low, high)
         boxes += len(taken)
-        for (a, b), top, inner in zip(
-            taken[::-1], bound.tolist()[::-1], value.tolist()[::-1], strict=True
-        ):
+        rows = list(zip(taken, bound.tolist(), value.tolist(), strict=True))
+        for (a, b), top, inner in reversed(rows):
             if top <= goal or b - a < SMALLEST:
                 covered, leaves, worst = covered + (b - a), leaves + 1, max(worst, top)
                 continue

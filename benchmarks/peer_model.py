@@ -6,9 +6,10 @@ import io
 import math
 
 import torch
+from torch import Tensor, nn
+
 from benchmarks.instances import Instance
 from benchmarks.peer_setup import gelu, rsqrt, sine
-from torch import Tensor, nn
 
 EPS = 1e-5  # of LayerNorm
 TOLERANCE = 1e-5  # agreement with the model file, whose arithmetic is float32

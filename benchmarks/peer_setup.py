@@ -6,6 +6,7 @@ Importing this module does that and switches torch to one thread, float64 and no
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
 import types
@@ -13,8 +14,6 @@ import warnings
 
 import numpy
 import torch
-from torch.onnx import symbolic_helper
-from torch.onnx import utils as onnx_utils
 
 warnings.simplefilter("ignore")
 
@@ -36,8 +35,8 @@ def _restore() -> None:
 
     _module("numpy.lib.arraysetops", isin=numpy.isin)
     torch._six = _module("torch._six", string_classes=(str,), inf=math.inf)
-    onnx_utils._optimize_graph = utils._optimize_graph
-    symbolic_helper._set_opset_version = set_opset
+    importlib.import_module("torch.onnx.utils")._optimize_graph = utils._optimize_graph
+    importlib.import_module("torch.onnx.symbolic_helper")._set_opset_version = set_opset
     torch.onnx.OperatorExportTypes = torch._C._onnx.OperatorExportTypes
     torch._C.Node.__getitem__ = lambda node, key: getattr(node, node.kindOf(key))(key)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from certify.evaluate import evaluate
 from certify.goal import Brackets, Goal, brackets, open_leaves
 from certify.graph import Graph
+from certify.orders import TRIAL, Orders
 from certify.search import DIFFERENCE, Leaves, Points, Problem, State, measure, start, step
 
 FIRST = 64  # boxes to begin with
@@ -156,6 +157,7 @@ def _states(
     fits = limits.memory * 2**20 / box_bytes(problem.graph, problem.order)
     entries = sum(_size(node.shape) for node in problem.graph.nodes)
     batch = max(1, min(BATCH, int(fits), CAUTIOUS // entries))
+    orders = Orders()
     while True:
         known = brackets(state, cells)
         todo = open_leaves(state, goal, known, cells)
@@ -165,8 +167,10 @@ def _states(
         if len(state.leaves) * 400 > limits.memory * 2**20:
             raise MemoryError
         tick = time.perf_counter()
+        order, trial = orders.next(len(todo.which))
+        chosen = todo.which[: min(batch, TRIAL) if trial else batch]
         try:
-            after, new = step(problem, state, todo.which[:batch], todo.tolerance)
+            after, new = step(replace(problem, order=order), state, chosen, todo.tolerance)
             more = new_points(problem, new, known, goal)
         except RuntimeError as error:  # torch's way to say that memory ran out
             if "allocate" not in str(error):
@@ -175,7 +179,11 @@ def _states(
                 raise MemoryError from error
             batch = max(1, batch // 2)
             continue
+        before = state
         state = State(after.leaves, state.points.join(more) if more else state.points, after.boxes)
+        if trial:
+            parents, spent = before.leaves.take(chosen), time.perf_counter() - tick
+            orders = orders.measured(order, parents, new, spent)
         # A batch should outlast neither a tenth of the budget nor what is left of it.
         now = time.perf_counter()
         left = min(limits.budget / 10, limits.budget - (now - began))
