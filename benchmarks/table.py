@@ -83,7 +83,10 @@ def _peer(found: dict) -> list[str]:
     if not rows:
         return ["The peer was not run.", ""]
     head = ["model, target, gap", "ours, CPU s", "peer, CPU s", "peer boxes / leaves", "ratio"]
-    return _table([*head, "public figure of such a verifier"], rows)
+    note = f"The peer's limit: {found['peer_limit']:.0f} CPU seconds; one run of each."
+    if len(runs := next(iter(found["peer"].values()))) > 1:
+        note = f"The peer's limit: {found['peer_limit']:.0f} CPU seconds; medians of {len(runs)}."
+    return [note, "", *_table([*head, "public figure of such a verifier"], rows)]
 
 
 def _parts(found: dict) -> list[str]:

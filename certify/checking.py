@@ -17,6 +17,7 @@ from certify.frontend import Model, load
 from certify.frontend.agree import InternalError, check_agreement
 from certify.frontend.target import compare
 from certify.goal import Brackets, Goal
+from certify.report.numbers import interval
 from certify.run import Limits, Outcome, Progress, cell_of, search
 from certify.search import OUTPUTS, Problem, measure
 from certify.verdict import Claim, Plateaus, Verdict, decide, plateaus
@@ -271,7 +272,7 @@ def _claims(options: Options, target: Target, cells: Tensor, known: Brackets, fo
             "within",
             f"|model - {target.name}| <= {options.within:g}",
             verdict,
-            f"sup error in [{known.sup[0]:.6g}, {known.sup[1]:.6g}]",
+            f"sup error in {interval(*known.sup)}",
             known.witness if verdict is Verdict.REFUTED else None,
         )
     if options.constant_up_to is not None:
@@ -285,7 +286,7 @@ def _claims(options: Options, target: Target, cells: Tensor, known: Brackets, fo
             f"output varies by at most {options.constant_up_to:g} on each of {len(cells)} cells",
             verdict,
             f"most on cell {shown}, [{float(cells[shown, 0]):.6g}, {float(cells[shown, 1]):.6g}]: "
-            f"variation in [{float(low[shown]):.6g}, {float(high[shown]):.6g}]",
+            f"variation in {interval(float(low[shown]), float(high[shown]), most=7)}",
             worst if verdict is Verdict.REFUTED else None,
         )
     if options.no_plateau:

@@ -122,7 +122,7 @@ def enclose(
 
     limits = Limits(budget, memory)
     options = checking.Options(
-        domain=interval(box), cells=1, gap=gap, abs_gap=abs_gap, limits=limits
+        domain=interval(box, "--box"), cells=1, gap=gap, abs_gap=abs_gap, limits=limits
     )
     _threads(jobs)
     with _progress() as watch:

@@ -81,7 +81,7 @@ def find_target(text: str, domain: tuple[float, float] | None = None) -> Target:
     return Target(found.name, found.expression, (lo, hi), found.text)
 
 
-def interval(domain: tuple[float, float]) -> tuple[float, float]:
+def interval(domain: tuple[float, float], option: str = "--domain") -> tuple[float, float]:
     """The two ends as floats, lower first.
 
     Raises:
@@ -98,7 +98,7 @@ def interval(domain: tuple[float, float]) -> tuple[float, float]:
         raise BadRequest(f"the domain {shown} is a single point. Give two numbers LO < HI.")
     if lo > hi:
         raise BadRequest(
-            f"the domain {shown} is reversed. Did you mean --domain {hi:.17g} {lo:.17g}?"
+            f"the domain {shown} is reversed. Did you mean {option} {hi:.17g} {lo:.17g}?"
         )
     return lo, hi
 

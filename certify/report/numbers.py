@@ -17,12 +17,12 @@ def rounded(value: float, digits: int, *, up: bool) -> str:
     return f"{context.create_decimal(value).normalize():g}"
 
 
-def interval(lo: float, hi: float, least: int = 4) -> str:
+def interval(lo: float, hi: float, least: int = 4, most: int = 17) -> str:
     """[lo, hi] rounded outward, with two digits more than the ends have in common."""
     digits = least
     if math.isfinite(lo) and math.isfinite(hi) and lo != hi and max(abs(lo), abs(hi)) > 0:
         spread = (hi - lo) / max(abs(lo), abs(hi))
-        digits = min(17, max(least, 2 - math.floor(math.log10(spread)))) if spread > 0 else 17
+        digits = min(most, max(least, 2 - math.floor(math.log10(spread)))) if spread > 0 else most
     return f"[{rounded(lo, digits, up=False)}, {rounded(hi, digits, up=True)}]"
 
 

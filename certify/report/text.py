@@ -91,10 +91,11 @@ def _plateaus(report: Report) -> str:
         if verdict is Verdict.UNDECIDED:
             count = count.replace(f", by {least} or more on all", "")
     lo, hi = report.cells[cell].tolist()
-    shown = (
-        f"[{lo:.6g}, {hi:.6g}]: variation in {interval(float(low[cell]), float(high[cell]))}, "
-        f"where {name} varies by {interval(*known.target_variation[:, cell].tolist())}"
+    ours, theirs = (
+        interval(*bracket[:, cell].tolist(), most=7)
+        for bracket in (known.variation, known.target_variation)
     )
+    shown = f"[{lo:.6g}, {hi:.6g}]: variation in {ours}, where {name} varies by {theirs}"
     flat = cells - deciding
     tail = [f"{flat} of {cells} cells decide nothing: {name} is flat there"] if flat else []
     return block(verdict.value, [says, count + shown, *tail])
