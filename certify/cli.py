@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from theory.errors import BadRequest
+from theory.files import destination, replace_file
 from theory.terminal import table, told
 
 app = typer.Typer(
@@ -59,9 +61,7 @@ def check(
     Exit code: 0 every claim is proved (without claims: the bracket is closed), 1 a claim is
     refuted, 2 usage or file, 3 undecided, 4 unsupported model, 5 internal error.
     """
-    from certify.report import data
-
-    place = data.destination(json) if json not in (None, "-") else None
+    place = None if json in (None, "-") else destination(json)
     from certify import checking
     from certify.run import Limits
     from theory.targets import find_target
@@ -83,16 +83,9 @@ def check(
     _threads(jobs)
     with _progress() as watch:
         report = checking.check(model, wanted, options, watch)
-    if json is not None:
-        text = data.as_text(data.as_data(report))
-        if place is None:
-            typer.echo(text, nl=False)
-        else:
-            data.write(place, text)
-    if json != "-":
-        from certify.report.text import render
+    from certify.report import data, text
 
-        typer.echo(render(report))
+    _deliver(data.as_data(report), text.render(report), json, place)
     raise typer.Exit(report.exit_code)
 
 
@@ -113,9 +106,7 @@ def enclose(
 
     Exit code: 0 both ends are closed to the gap, 3 they are not within the budget.
     """
-    from certify.report import data
-
-    place = data.destination(json) if json not in (None, "-") else None
+    place = None if json in (None, "-") else destination(json)
     from certify import checking, ranges
     from certify.run import Limits
     from theory.targets import interval
@@ -127,14 +118,7 @@ def enclose(
     _threads(jobs)
     with _progress() as watch:
         found = ranges.ranges(model, options, output, watch)
-    if json is not None:
-        text = data.as_text(ranges.as_data(found))
-        if place is None:
-            typer.echo(text, nl=False)
-        else:
-            data.write(place, text)
-    if json != "-":
-        typer.echo(ranges.render(found))
+    _deliver(ranges.as_data(found), ranges.render(found), json, place)
     raise typer.Exit(0 if found.closed else 3)
 
 
@@ -155,6 +139,15 @@ def targets() -> None:
 
     rows = [(t.name, t.text, f"[{t.domain[0]:g}, {t.domain[1]:g}]") for t in TARGETS.values()]
     table(("target", "expression", "domain"), rows)
+
+
+def _deliver(data: dict, words: str, json: str | None, place: Path | None) -> None:
+    """JSON to its place, words to stdout; with --json - nothing but JSON."""
+    from certify.report.data import as_text
+
+    if place is not None:
+        replace_file(place, as_text(data).encode())
+    typer.echo(as_text(data) if json == "-" else words, nl=json != "-")
 
 
 def _threads(jobs: int) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from theory.errors import BadRequest
+from theory.files import destination
 from theory.terminal import told
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def train(
 
     Equal options give equal weights on the same machine.
     """
-    file = _writable(output)
+    file = destination(output)
     if not 1 <= threads <= 1024:
         raise BadRequest(f"threads must be between 1 and 1024, not {threads}")
 
@@ -95,27 +94,6 @@ def save(model: nn.Module, file: Path) -> None:
     from certify.frontend.export import export
 
     export(model, torch.zeros(1, 1), file)
-
-
-def _writable(output: Path) -> Path:
-    """The file `output` means, after any link; tried before minutes are spent on training.
-
-    Raises:
-        BadRequest: nothing can be written there.
-    """
-    path = Path(os.path.realpath(output))
-    try:
-        if path.exists() and not path.is_file():
-            raise BadRequest(f"cannot write {output}: it exists and is not a file")
-        if path.exists() and not os.access(path, os.W_OK):
-            raise BadRequest(f"cannot write {output}: it exists and is read-only")
-        if not path.parent.is_dir():
-            raise BadRequest(f"cannot write {output}: there is no folder {output.parent}")
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".probes-"):
-            pass
-    except OSError as error:
-        raise BadRequest(f"cannot write {output}: {error.strerror}") from None
-    return path
 
 
 @contextmanager

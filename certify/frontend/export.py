@@ -12,6 +12,7 @@ import torch
 
 from certify.errors import BadRequest, Unsupported
 from certify.frontend.origin import shorten_trace
+from theory.files import replace_file
 
 
 def export(
@@ -38,7 +39,7 @@ def export(
     """
     example = _example(example_input)
     data = _serialize(_traced(module, example))
-    _write(os.fspath(path), data)
+    replace_file(os.fspath(path), data)
 
 
 def _example(example_input: Any) -> torch.Tensor:
@@ -107,27 +108,3 @@ def _serialize(program: torch.export.ExportedProgram) -> bytes:
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     return buffer.getvalue()
-
-
-def _write(path: str, data: bytes) -> None:
-    """Write beside `path` and move into place.
-
-    Raises:
-        BadRequest: the folder or the file cannot be written.
-    """
-    temporary = f"{path}.{os.getpid()}.tmp"
-    created = False
-    try:
-        with open(temporary, "xb") as file:
-            created = True
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        created = False
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadRequest(f"cannot write the model file {path}: {reason}") from error
-    finally:
-        if created:
-            os.unlink(temporary)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
-import os
 import platform
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from certify.checking import Report
-from certify.errors import BadRequest
 
 SCHEMA = "certify-report/1"
 PACKAGES = ("plateau", "torch", "numpy", "sympy", "python-flint")
@@ -128,43 +124,3 @@ def as_data(report: Report) -> dict[str, Any]:
 def as_text(data: dict[str, Any]) -> str:
     """Strict JSON: no nan, no infinities."""
     return json.dumps(data, indent=1, allow_nan=False) + "\n"
-
-
-def destination(path: str) -> Path:
-    """The file that `path` means, tried before any work is done.
-
-    Raises:
-        BadRequest: nothing can be written there.
-    """
-    place = Path(os.path.realpath(path))
-    if place.exists() and not place.is_file():
-        raise BadRequest(f"cannot write {path}: it exists and is not a file")
-    if not place.parent.is_dir():
-        raise BadRequest(f"cannot write {path}: there is no folder {Path(path).parent}")
-    if not os.access(place.parent, os.W_OK) or (place.exists() and not os.access(place, os.W_OK)):
-        raise BadRequest(f"cannot write {path}: permission denied")
-    return place
-
-
-def write(place: Path, text: str) -> None:
-    """Write atomically: the old file or the whole new one, never a part.
-
-    Raises:
-        BadRequest: the system refuses.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, place)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise BadRequest(f"cannot write {place}: {error.strerror}") from None

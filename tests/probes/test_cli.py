@@ -132,7 +132,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
             patch.setattr(module, name, interrupted)
             result = run("-o", kept, *QUICK)
         assert result.exit_code == 130
-        assert result.stderr == "interrupted: no model was written\n"
+        assert result.stderr == "interrupted: nothing was written\n"
         assert [member.read_text() for member in tmp_path.iterdir()] == ["old"]
 
 

@@ -72,7 +72,7 @@ def test_bad_examples(example, tmp_path):
 def test_unwritable(tmp_path):
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "folder", tmp_path / "none" / "m.pt"):
-        with pytest.raises(BadRequest, match="cannot write the model file"):
+        with pytest.raises(BadRequest, match="^cannot write .*(Is a directory|No such file)"):
             export(nn.Linear(1, 1), torch.zeros(1, 1), path)
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
