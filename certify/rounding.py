@@ -101,6 +101,7 @@ def accurate_product(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     return y, up(U * y.abs() + gamma(n + 3) * rest, n + 8)
 
 
+LARGEST = torch.finfo(torch.float64).max
 _INFINITY = torch.tensor(math.inf, dtype=torch.float64)
 
 
@@ -120,5 +121,6 @@ def unknown(bound: Tensor) -> Tensor:
 
 
 def no_nan(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
-    """An interval end that is nan says nothing: -inf or inf takes its place."""
-    return -unknown(-lo), unknown(hi)
+    """An interval end that is nan says nothing: -inf or inf takes its place. A lower end that
+    overflowed to inf only says "beyond LARGEST", and an upper one that fell to -inf likewise."""
+    return (-unknown(-lo)).clamp(max=LARGEST), unknown(hi).clamp(min=-LARGEST)

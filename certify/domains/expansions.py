@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from certify.domains import tables
-from certify.rounding import LIBM, TINY, U, above, below, gamma, no_nan, unknown, up
+from certify.rounding import LARGEST, LIBM, TINY, U, above, below, gamma, no_nan, unknown, up
 from theory.functions import Function, x
 
 
@@ -94,12 +94,18 @@ def _error(a: Tensor, reach: Tensor, relative: Tensor | float) -> Tensor:
     return up(relative * total, 2 * a.shape[0] + 2)
 
 
+def _normal(a: Tensor) -> Tensor:
+    """Where every coefficient is so far from underflow and overflow that relative errors hold."""
+    size = a.abs()
+    return ((size > 2.0**-900) & (size < 2.0**900)).all(0)
+
+
 def exponential() -> Smooth:
     """exp: a_k = exp(c) / k!."""
 
     def bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
         down = torch.exp(lo) * (1 - 2 * LIBM) - TINY
-        return down.clamp(min=0), torch.exp(hi) * (1 + 2 * LIBM) + TINY
+        return down.clamp(0, LARGEST), torch.exp(hi) * (1 + 2 * LIBM) + TINY
 
     def expand(order: int, c: Tensor, reach: Tensor, lo: Tensor, hi: Tensor) -> Expansion:
         # Roundings: exp itself, 1 / k!, the product. Where exp(c) underflows its error is
@@ -129,6 +135,7 @@ def logarithm() -> Smooth:
         steep = torch.where(lo > 0, 1 / lo, math.inf)
         last = up(repeated(steep, order + 1) * (1 / (order + 1)), 2 * order + 6)
         error = _error(a, reach, LIBM + gamma(2 * order + 6))
+        error = error.masked_fill(~((lo > 0) & _normal(a[1:])), math.inf)
         return Expansion(a, error, up(steep, 1), last)
 
     return Smooth(expand, bounds)
@@ -157,7 +164,10 @@ def integer_power(n: int) -> Smooth:
         if n > order:
             rest = repeated(far, n - order - 1) if n > order + 1 else one
             last = up(math.comb(n, order + 1) * rest, n + 2)
-        return Expansion(a, _error(a, reach, gamma(n + 2)), slope, last)
+        error = _error(a, reach, gamma(n + 2))
+        if n > 2:  # c**2 and beyond may underflow and be stretched by reach; of x**2 only c**2 is
+            error = error.masked_fill((c != 0) & (repeated(c.abs(), n) < 2.0**-900), math.inf)
+        return Expansion(a, error, slope, last)
 
     return Smooth(expand, bounds)
 
@@ -248,11 +258,15 @@ def power(q: Fraction, parity: int | None) -> Smooth:
             far = torch.maximum(lo.abs(), hi.abs())
         near = near.clamp(min=0)
         error = _error(a, reach, rho + gamma(3 * order + 6))
-        last = magnitude(near, upper=True) * abs(float(coefficient * (q - order) / (order + 1)))
-        last = up(last / repeated(near, order + 1), 2 * order + 8)
+        # |f^(order+1)| grows with |x| while its exponent q - order - 1 is positive.
+        worst = near if q < order + 1 else far
+        last = magnitude(worst, upper=True) * abs(float(coefficient * (q - order) / (order + 1)))
+        for _ in range(order + 1):
+            last = last / worst
+        last = up(last, 2 * order + 8)
         steep = near if q < 1 else far
         slope = up(magnitude(steep, upper=True) * abs(float(q)) / steep, 6)
-        smooth = near > 0
+        smooth = (near > 0) & _normal(a)
         return Expansion(
             a,
             error.masked_fill(~smooth, math.inf),

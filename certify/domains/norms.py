@@ -84,7 +84,9 @@ def spectral(node: Affine) -> tuple[float, Tensor]:
     is at most max(L) (1 + ||Q'Q - I||) + ||A - Q L Q'||, Frobenius norms; each computed
     product P Q of inner length n errs by at most gamma(n) ||P||_F ||Q||_F.
     """
-    w = node.weight
+    # Scaled by a power of two, exactly, so that no square overflows or underflows.
+    scale = 2.0 ** (int(np.frexp(np.abs(node.weight).max(initial=0.0))[1]) - 1)
+    w = node.weight / scale
     row_norms = up(torch.sqrt(up(torch.from_numpy((w * w).sum(1)), w.shape[1] + 1)), 2)
     small = w if w.shape[0] >= w.shape[1] else w.T
     n, m = small.shape
@@ -99,4 +101,5 @@ def spectral(node: Affine) -> tuple[float, Tensor]:
     )
     bound = np.sqrt(spread * (1 + defect) + residual) * (1 + 1e-12)
     # The Frobenius norm is a bound too, and the answer where the decomposition failed.
-    return float(np.fmin(bound, frobenius)), row_norms
+    # TINY covers what the last product loses if it underflows.
+    return float(np.fmin(bound, frobenius)) * scale + TINY, row_norms * scale + TINY

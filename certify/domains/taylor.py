@@ -26,7 +26,18 @@ from torch import Tensor
 from certify.domains import norms, series
 from certify.domains.expansions import Kinked, Smooth, rule
 from certify.graph import Affine, Apply, Gather, Shape
-from certify.rounding import U, above, accurate_product, below, gamma, no_nan, outward, unknown, up
+from certify.rounding import (
+    TINY,
+    U,
+    above,
+    accurate_product,
+    below,
+    gamma,
+    no_nan,
+    outward,
+    unknown,
+    up,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +126,7 @@ class Taylor:
             raise ValueError(f"one input variable is expected, the model has {math.prod(shape)}")
         lo, hi = boxes[:, 0], boxes[:, 1]
         mid = lo / 2 + hi / 2
-        rad = torch.maximum(hi - mid, mid - lo)
-        rad = torch.where((hi - mid == rad) & (mid - lo == rad), rad, above(rad))
+        rad = above(torch.maximum(hi - mid, mid - lo)).masked_fill((lo == mid) & (hi == mid), 0.0)
         coef = torch.zeros((self.order + 1, len(boxes)), dtype=boxes.dtype, device=boxes.device)
         coef[0] = mid
         rem = torch.zeros_like(mid)
@@ -181,7 +191,10 @@ class Taylor:
             norm = norm * _most(s.abs().expand(rem.shape))
         if node.divisor != 1:
             coef, mid, d = coef / node.divisor, mid / node.divisor, abs(node.divisor)
-            rem, made, radius, width, norm = rem / d, made / d, radius / d, width / d, norm / d
+            # What underflowed above is stretched by a small divisor: TINY joins before.
+            rem, made, radius, width, norm = (
+                (bound + TINY) / d for bound in (rem, made, radius, width, norm)
+            )
         made = made + gamma(3) * coef.abs().sum(0)
         if node.bias is not None:
             b = _tensor(node.bias, rem)
