@@ -238,10 +238,22 @@ def sandwich(problem: Problem, outcome: Outcome) -> int:
     Raises:
         InternalError: a value lies outside; the witness is named.
     """
+    known = outcome.known
+    pairs = [
+        known.cell_sup,
+        known.variation,
+        known.target_variation,
+        known.range,
+        known.target_total,
+    ]
+    inverted = any(bool((low > high).any()) for low, high in pairs)
+    leaf_bounds = outcome.state.leaves.bounds
+    if inverted or bool((leaf_bounds[:, 0] > leaf_bounds[:, 1]).any()):
+        raise InternalError("a lower bound exceeds its upper bound; please report this model")
     lo, hi = problem.cells[0, 0], problem.cells[-1, 1]
     generator = torch.Generator().manual_seed(0)
     t = torch.rand(SAMPLES, generator=generator, dtype=torch.float64)
-    x = (lo + (hi - lo) * t).clamp(lo, hi)
+    x = torch.cat([(lo + (hi - lo) * t).clamp(lo, hi), outcome.state.points.x])
     points = measure(problem, x, cell_of(problem.cells, x), math.inf)
     leaves = outcome.state.leaves
     order = torch.argsort(leaves.box[:, 0])
@@ -261,7 +273,7 @@ def sandwich(problem: Problem, outcome: Outcome) -> int:
                 f"[{float(least[i])!r}, {float(most[i])!r}], outside the enclosure "
                 f"[{float(low[i])!r}, {float(high[i])!r}] of its box; please report this model"
             )
-    return SAMPLES
+    return len(x)
 
 
 def _claims(options: Options, target: Target, cells: Tensor, known: Brackets, found: Plateaus):
@@ -270,7 +282,7 @@ def _claims(options: Options, target: Target, cells: Tensor, known: Brackets, fo
         verdict = decide(*known.sup, options.within)
         yield Claim(
             "within",
-            f"|model - {target.name}| <= {options.within:g}",
+            f"|model - {target.name}| <= {options.within!r}",
             verdict,
             f"sup error in {interval(*known.sup)}",
             known.witness if verdict is Verdict.REFUTED else None,
@@ -283,9 +295,9 @@ def _claims(options: Options, target: Target, cells: Tensor, known: Brackets, fo
         shown = worst if verdict is Verdict.REFUTED else top
         yield Claim(
             "constant-up-to",
-            f"output varies by at most {options.constant_up_to:g} on each of {len(cells)} cells",
+            f"output varies by at most {options.constant_up_to!r} on each of {len(cells)} cells",
             verdict,
-            f"most on cell {shown}, [{float(cells[shown, 0]):.6g}, {float(cells[shown, 1]):.6g}]: "
+            f"most on cell {shown}, [{float(cells[shown, 0])!r}, {float(cells[shown, 1])!r}]: "
             f"variation in {interval(float(low[shown]), float(high[shown]), most=7)}",
             worst if verdict is Verdict.REFUTED else None,
         )
@@ -298,12 +310,12 @@ def _claims(options: Options, target: Target, cells: Tensor, known: Brackets, fo
         }
         plateau = int(found.proved.int().argmax()) if overall is Verdict.PROVED else None
         count = int(found.deciding.sum())
+        none = int((found.refuted & found.deciding).sum())
         yield Claim(
             "no-plateau",
-            f"no cell is a {options.tau:g}-plateau",
+            f"no deciding cell is a {options.tau!r}-plateau",
             flipped[overall],
-            f"plateau on {int(found.proved.sum())}, none on {int(found.refuted.sum())} of "
-            f"{count} deciding cells",
+            f"plateau on {int(found.proved.sum())}, none on {none} of {count} deciding cells",
             plateau,
             "D3",
         )

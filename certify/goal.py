@@ -11,6 +11,7 @@ from torch import Tensor
 from certify.rounding import above, below
 from certify.search import MODEL, TARGET, Leaves, Points, State
 
+NEGLIGIBLE = 2.0**-900
 STALE = 2  # generations without progress after which a leaf is not split again
 
 
@@ -118,6 +119,22 @@ def brackets(state: State, cells: int) -> Brackets:
     return Brackets(sup, witness, cell_sup, outer, inner, variation, target_variation, total)
 
 
+FLAT = 1e-3  # cells where the target varies by less than this part of its total decide nothing
+
+
+def deciding(known: Brackets) -> tuple[Tensor, Tensor]:
+    """Cells that certainly count for theorem D3, and cells that are not proven flat.
+
+    What is between the two is not bracketed well enough yet: it cannot prove a plateau, and
+    unless it is refuted too it keeps the whole from being refuted.
+    """
+    low, high = known.target_variation
+    total_low, total_high = known.target_total
+    certain = (low > 0) & (low >= above(FLAT * total_high))
+    possible = (high > 0) & (high >= below(FLAT * total_low))
+    return certain, possible
+
+
 @dataclass(frozen=True, eq=False)
 class Open:
     """Leaves worth splitting, best first, and how small their remainder should become."""
@@ -161,9 +178,16 @@ def open_leaves(state: State, goal: Goal, known: Brackets, cells: int) -> Open:
         unclear = (low <= bound) & (bound < high)
         unsettled |= unclear
         room = torch.where(unclear, torch.minimum(room, (bound - low) * 0.45), room)
+    # A variation of no size at all is left as it is: no relative gap can close it.
+    unsettled &= high > NEGLIGIBLE
     lo, hi = leaves.bounds[MODEL]
     beyond = torch.maximum(hi - known.inner[1][leaves.cell], known.inner[0][leaves.cell] - lo)
-    which = torch.nonzero(unsettled[leaves.cell] & (beyond > room[leaves.cell]) & can).squeeze(1)
+    worth = unsettled[leaves.cell] & (beyond > room[leaves.cell])
+    certain, possible = deciding(known)
+    unclear = (possible & ~certain)[leaves.cell]
+    target = leaves.bounds[TARGET]
+    spread = (target[1] - target[0]) > 0.25 * known.target_variation[1][leaves.cell]
+    which = torch.nonzero((worth | (unclear & spread)) & can).squeeze(1)
     order = torch.argsort(beyond[which], descending=True)
     least = float(room[unsettled].min()) if bool(unsettled.any()) else 0.0
     return Open(which[order], least / 2, False)

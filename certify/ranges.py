@@ -68,7 +68,7 @@ def render(found: Ranges) -> str:
         (most,), (least,) = known.inner.tolist()
         head = "model" if len(found.outputs) == 1 else f"model[{number}]"
         lines.append(
-            f"{head} on [{lo:g}, {hi:g}] stays in {interval(low, high, 8)}\n"
+            f"{head} on [{lo!r}, {hi!r}] stays in {interval(low, high, 8)}\n"
             f"{'':<{len(head)}} and reaches down to {most:.17g} or less and up to {least:.17g} "
             "or more"
         )

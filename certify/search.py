@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,10 +18,11 @@ from certify.domains.adjoint import Trace, output_error
 from certify.domains.extrema import extrema
 from certify.domains.kinks import Crossings, cuts
 from certify.domains.taylor import Taylor, TaylorModel
-from certify.graph import Graph, Node, enclose
+from certify.graph import Affine, Graph, Node, enclose
 
 MODEL, TARGET, DIFFERENCE = 0, 1, 2
 OUTPUTS = ("model", "target", "difference")
+NEGATE = Affine(scale=np.array(-1.0))
 CUTS = 7  # at most this many kinks cut one box
 FRESH = -1  # a leaf that has not been enclosed yet: its bounds are infinite
 
@@ -122,8 +124,9 @@ def assess(problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0) -> 
     domain = Taylor(problem.order)
     models = forward(problem, domain, box, enough, crossings)
     mid, rad = box.mean(1), (box[:, 1] - box[:, 0]) / 2
-    # t in [-INSIDE, INSIDE] is an input in the box unless rounding makes up too much of rad.
-    plain = rad > 2.0**-38 * mid.abs()
+    # mid and rad are each off by at most 2**-52 (|mid| + rad); with rad >= 2**-30 |mid| that is
+    # below 2**-21 rad, so an input mid + rad t with |t| <= 1 - 2**-20 lies in the box.
+    plain = (rad > 2.0**-30 * mid.abs()) & (rad > 2.0**-900)
     bounds, inner, places = [], [], []
     for name in OUTPUTS:
         model = models[name]
@@ -154,8 +157,8 @@ def forward(
 ) -> dict[str, TaylorModel]:
     """Enclose the outputs, remainders above `enough` sharpened by a backward pass.
 
-    The difference's error bounds the model's too: the difference is model - target, so the
-    model's error enters it with factor 1 and its own sources are among those counted.
+    The target is one or two functions of the input: only the model needs it, and the
+    difference is formed again from both.
     """
     trace = Trace(min(problem.back, domain.order))
 
@@ -167,12 +170,14 @@ def forward(
     models = enclose(problem.graph, box, domain=domain, watch=watch)
     if bool((models["difference"].rem <= enough).all()):
         return models
-    error = output_error(problem.graph, trace, problem.graph.outputs["difference"])
-    for name in ("model", "difference"):
-        model = models[name]
-        rem = torch.fmin(model.rem, error.reshape(model.rem.shape))
-        models[name] = replace(model, rem=rem)
-    return models
+    error = output_error(problem.graph, trace, problem.graph.outputs["model"])
+    model = models["model"]
+    model = replace(model, rem=torch.fmin(model.rem, error.reshape(model.rem.shape)))
+    difference = domain.add(model, domain.affine(NEGATE, models["target"]))
+    kept = models["difference"]
+    ends = torch.fmax(difference.lo, kept.lo), torch.fmin(difference.hi, kept.hi)
+    difference = replace(difference, lo=ends[0], hi=ends[1])
+    return models | {"model": model, "difference": difference}
 
 
 def measure(problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0) -> Points:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from certify.goal import Brackets, Goal
-
-FLAT = 1e-3  # cells where the target varies by less than this part of its total decide nothing
+from certify.goal import Brackets, Goal, deciding
 
 
 class Verdict(enum.Enum):
@@ -57,10 +55,12 @@ class Plateaus:
 
     Attributes:
         deciding: (C,), the target provably varies there, and by FLAT of its total or more.
-        proved, refuted: (C,), the verdict on deciding cells; neither is UNDECIDED.
+        possible: (C,), it is not proven that the cell is flat.
+        proved, refuted: (C,), the verdict on such cells; neither is UNDECIDED.
     """
 
     deciding: Tensor
+    possible: Tensor
     proved: Tensor
     refuted: Tensor
 
@@ -71,10 +71,13 @@ class Plateaus:
         return Verdict.REFUTED if bool(self.refuted[cell]) else Verdict.UNDECIDED
 
     def overall(self) -> Verdict:
-        """D3: PROVED if some deciding cell is a plateau, REFUTED if every one is none."""
+        """D3: PROVED if some deciding cell is a plateau, REFUTED if every one is none.
+
+        A cell that may decide, for all that is known, counts against REFUTED until it is refuted.
+        """
         if bool(self.proved.any()):
             return Verdict.PROVED
-        if bool(self.deciding.any()) and bool(self.refuted[self.deciding].all()):
+        if bool(self.deciding.any()) and bool(self.refuted[self.possible].all()):
             return Verdict.REFUTED
         return Verdict.UNDECIDED
 
@@ -83,8 +86,7 @@ def plateaus(known: Brackets, goal: Goal) -> Plateaus:
     """Compare variations; tau D- is rounded down and tau D+ up, so that both verdicts hold."""
     low, high = known.variation
     target_low, target_high = known.target_variation
-    total = float(known.target_total[1])
-    deciding = (target_low > 0) & (target_high >= FLAT * total)
+    certain, possible = deciding(known)
     floor = torch.nextafter(goal.tau * target_low, torch.zeros_like(low))
     ceiling = torch.nextafter(goal.tau * target_high, torch.full_like(low, torch.inf))
-    return Plateaus(deciding, deciding & (high <= floor), deciding & (low > ceiling))
+    return Plateaus(certain, possible, certain & (high <= floor), possible & (low > ceiling))

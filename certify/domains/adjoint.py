@@ -37,10 +37,16 @@ class Trace:
         self.domain = Taylor(order)
         self.tubes: dict[int, TaylorModel] = {}
         self.made: dict[int, tuple[Tensor | None, Tensor | None]] = {}
+        self.rems: dict[int, Tensor] = {}
+        self.start: Tensor | None = None  # the input's remainder, if it has one
 
     def note(self, number: int, node: Node, inputs: list[TaylorModel], value: TaylorModel) -> None:
         """Record one node; inputs of linear primitives are not needed."""
         self.made[number] = value.made, value.cut
+        self.rems[number] = value.rem
+        for i, x in zip(node.inputs, inputs, strict=True):
+            if i == 0 and bool((x.rem != 0).any()):
+                self.start = x.rem
         if isinstance(node.primitive, Apply | Matmul):
             for i, x in zip(node.inputs, inputs, strict=True):
                 if i not in self.tubes:
@@ -68,7 +74,7 @@ def output_error(graph: Graph, trace: Trace, output: int) -> Tensor:
         (boxes,), inf where nothing was learned.
     """
     domain = trace.domain
-    one = torch.zeros_like(trace.made[output][0])
+    one = torch.zeros_like(trace.rems[output])
     unit = torch.zeros((domain.order + 1, *one.shape), dtype=one.dtype, device=one.device)
     unit[0] = 1.0
     adjoint = {output: TaylorModel(unit, one, one + 1, one + 1, norms.rows(one))}
@@ -88,6 +94,11 @@ def output_error(graph: Graph, trace: Trace, output: int) -> Tensor:
         for i, part in _backward(trace, graph, node, g):
             if cut is not None and isinstance(node.primitive, Apply):
                 part = _masked(part, ~cut)  # 0 times an unknown slope is 0
+            if i == 0 and trace.start is not None:
+                # The input's own remainder: boxes at order 0, and roundings of rad.
+                lo, hi = domain.range(part)
+                share = (torch.maximum(lo.abs(), hi.abs()) * trace.start).reshape(len(total), -1)
+                total = up(total + share.sum(1), share.shape[1] + 2)
             if i:
                 adjoint[i] = domain.add(adjoint[i], part) if i in adjoint else part
     return unknown(total)

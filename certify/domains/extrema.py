@@ -58,7 +58,7 @@ class Extrema:
     most: Tensor
 
 
-INSIDE = 1 - 2.0**-40
+INSIDE = 1 - 2.0**-20
 
 
 def extrema(coef: Tensor, rem: Tensor) -> Extrema:
@@ -80,7 +80,7 @@ def extrema(coef: Tensor, rem: Tensor) -> Extrema:
     # Where |c1| < 2 |c2| the vertex s = -c1 / (2 c2) is inside and its value is
     # c0 - c1**2 / (4 c2), at most |c1| / 2 from c0: four roundings of numbers of that size.
     inside = c1.abs() < 2 * c2.abs()
-    bend = torch.where(inside, c1 * c1 / (4 * c2), 0.0)
+    bend = torch.where(inside, c1 * (c1 / (4 * c2)), 0.0)
     left, right, vertex = c0 + c2 - c1, c0 + c2 + c1, c0 - bend
     vertex = torch.where(inside, vertex, right)
     ends = torch.stack([left, right, vertex])

@@ -91,7 +91,10 @@ def spectral(node: Affine) -> tuple[float, Tensor]:
     small = w if w.shape[0] >= w.shape[1] else w.T
     n, m = small.shape
     a = small.T @ small
-    values, q = np.linalg.eigh(a)
+    try:
+        values, q = np.linalg.eigh(a)
+    except np.linalg.LinAlgError:
+        values, q = np.full(m, np.inf), np.eye(m)
     frobenius = float(np.sqrt((w * w).sum())) * 1.0001 + TINY
     spread = float(np.abs(values).max()) if len(values) else 0.0
     q_size = float(np.sqrt((q * q).sum())) * 1.0001

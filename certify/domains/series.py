@@ -48,7 +48,7 @@ def product(a: Tensor, b: Tensor, mul: str = "mul") -> tuple[Tensor, Tensor]:
         out[i:].addcmul_(a[i], b[: n - i])
     ma, sb = a.abs(), tails(b.abs())
     dropped = (ma[1:] * sb[1:n].flip(0)).sum(0)
-    return out, up(dropped + gamma(n + 1) * ma.sum(0) * sb[0], 3 * n + 4)
+    return out, up(dropped + ma.sum(0) * sb[0] * gamma(n + 1), 3 * n + 4)
 
 
 def compose(taylor: Tensor, h: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:

@@ -294,7 +294,10 @@ class Taylor:
         power = reach
         for _ in range(self.order):
             power = power * reach
-        made = unknown(up(error + e.error + e.last * power, 2 * self.order + 10))
+        # Where reach**(K+1) underflows and is not made up for by TINY, nothing is known.
+        rest = (e.last * power).masked_fill((power < 2.0**-1000) & (e.last > 1), math.inf)
+        rest = rest.masked_fill(reach == 0, 0.0)
+        made = unknown(up(error + e.error + rest, 2 * self.order + 10))
         rem = unknown(up(made + e.slope * x.rem, 4))
         norm = up(_most(e.slope) * x.norm + norms.rows(made), 4)
         total = None
@@ -340,7 +343,9 @@ class Taylor:
         across = (lo < 0) & (hi > 0)
         low = torch.where(across, low.clamp(max=0), low)
         high = torch.where(across, high.clamp(min=0), high)
-        return _settled(coef, rem, below(low), above(high), norm, made)
+        if {how.left, how.right} - {-1.0, 0.0, 1.0}:  # other slopes round
+            low, high = below(low), above(high)
+        return _settled(coef, rem, low, high, norm, made)
 
     def range(self, x: TaylorModel) -> tuple[Tensor, Tensor]:
         """Enclose every entry over its box: the polynomial's span, cut by the kept range."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 
 from certify.checking import Report
+from certify.goal import FLAT
 from certify.report.numbers import interval, percent, rounded
 from certify.run import Progress
-from certify.verdict import FLAT, Claim, Verdict
+from certify.verdict import Claim, Verdict
 
 INDENT = 12
 WIDTH = 88
@@ -42,7 +43,7 @@ def _sup(report: Report, heading: bool) -> list[str]:
     lo, hi = (float(report.cells[0, 0]), float(report.cells[-1, 1]))
     verdict = Verdict.PROVED if report.closed else Verdict.UNDECIDED
     lines = [
-        f"sup |model - {name}| on [{lo:g}, {hi:g}] lies in {interval(*known.sup)}",
+        f"sup |model - {name}| on [{lo!r}, {hi!r}] lies in {interval(*known.sup)}",
         f"at least {rounded(known.sup[0], 6, up=False)} at x = {known.witness:.17g}",
     ]
     if not report.closed:
@@ -72,21 +73,22 @@ def _plateaus(report: Report) -> str:
     name = report.target.name
     if not deciding:
         why = f"{name} varies too little (below {FLAT:g} of its total) or is not yet bracketed"
-        return block("UNDECIDED", [f"{tau:g}-plateaus: no cell decides; {why}"])
+        return block("UNDECIDED", [f"{tau!r}-plateaus: no cell decides; {why}"])
     verdict = found.overall()
     low, high = known.variation
     if verdict is Verdict.PROVED:
         cell = int((found.proved.double() * known.target_variation[0]).argmax())
-        says = f"the model has a {tau:g}-plateau (theorem D3)"
+        says = f"the model has a {tau!r}-plateau (theorem D3)"
         count = f"on {int(found.proved.sum())} of {deciding} deciding cells; e.g. cell {cell}, "
     else:
         ratio = (low / known.target_variation[1]).masked_fill(~found.deciding, float("inf"))
         cell = int(ratio.argmin())
-        says = f"the model has a {tau:g}-plateau on some cell (theorem D3)"
+        says = f"the model has a {tau!r}-plateau on some cell (theorem D3)"
         least = percent(float(ratio[cell]))
         count = (
-            f"on {int(found.refuted.sum())} of {deciding} deciding cells it varies by more than "
-            f"{tau:g} times {name}'s variation, by {least} or more on all; least on cell {cell}, "
+            f"on {int((found.refuted & found.deciding).sum())} of {deciding} deciding cells it "
+            f"varies by more than {tau!r} times {name}'s variation, by {least} or more on all; "
+            f"least on cell {cell}, "
         )
         if verdict is Verdict.UNDECIDED:
             count = count.replace(f", by {least} or more on all", "")
@@ -95,9 +97,12 @@ def _plateaus(report: Report) -> str:
         interval(*bracket[:, cell].tolist(), most=7)
         for bracket in (known.variation, known.target_variation)
     )
-    shown = f"[{lo:.6g}, {hi:.6g}]: variation in {ours}, where {name} varies by {theirs}"
-    flat = cells - deciding
+    shown = f"[{lo!r}, {hi!r}]: variation in {ours}, where {name} varies by {theirs}"
+    flat = cells - int(found.possible.sum())
+    unclear = cells - flat - deciding
     tail = [f"{flat} of {cells} cells decide nothing: {name} is flat there"] if flat else []
+    if unclear:
+        tail.append(f"on {unclear} of {cells} cells the variation of {name} is not bracketed yet")
     return block(verdict.value, [says, count + shown, *tail])
 
 
