@@ -146,9 +146,9 @@ sine = operator("Sine", BoundSine, torch.sin)
 rsqrt = operator("Rsqrt", BoundRsqrt, torch.rsqrt)
 
 
-def bounded(module: torch.nn.Module, batch: int) -> BoundedModule:
-    """The module for CROWN bounds of batches of one input, without bounds that nothing needs."""
-    result = BoundedModule(module, torch.zeros(batch, 1), bound_opts=OPTIONS)
+def bounded(module: torch.nn.Module) -> BoundedModule:
+    """The module for CROWN bounds of batches of any size, without bounds that nothing needs."""
+    result = BoundedModule(module, torch.zeros(2, 1), bound_opts=OPTIONS)
     result.eval()
     result.ibp_intermediate.append(BoundExp)  # monotone: exact, and a backward pass saved
     for node in result._modules.values():

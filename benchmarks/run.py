@@ -57,8 +57,15 @@ def startup() -> dict:
     }
 
 
-def measure(repeat: int, peer: str | None, peer_repeat: int, peer_seconds: float) -> dict:
-    """Everything, round by round; progress on standard error."""
+def store(found: dict, out: Path) -> None:
+    """Write what was found so far."""
+    out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def measure(
+    repeat: int, peer: str | None, peer_repeat: int, peer_seconds: float, out: Path
+) -> dict:
+    """Everything, round by round, stored after each; progress on standard error."""
     found: dict = {
         "machine": {
             "cpu": platform.processor() or platform.machine(),
@@ -89,11 +96,13 @@ def measure(repeat: int, peer: str | None, peer_repeat: int, peer_seconds: float
                 found["peer"][instance.name].append(record(theirs))
         say(f"round {number + 1} of {repeat}: start-up")
         found["startup"].append(startup())
+        store(found, out)
     for model in dict.fromkeys(i.model for i in INSTANCES):
         say(f"forward passes of {model}")
         found["forward"][model] = record(
             [sys.executable, "-m", "benchmarks.ours", "forward", model]
         )
+    store(found, out)
     return found
 
 
@@ -118,8 +127,7 @@ def main() -> None:
     if not options.table:
         # Not resolved: a virtual environment's python is a link that must be called by its name.
         peer = options.peer and os.path.abspath(options.peer)
-        found = measure(options.repeat, peer, options.peer_repeat, options.peer_seconds)
-        options.out.write_text(json.dumps(found, indent=1) + "\n")
+        measure(options.repeat, peer, options.peer_repeat, options.peer_seconds, options.out)
     write_table(json.loads(options.out.read_text()))
 
 
