@@ -168,9 +168,10 @@ def forward(
             crossings.note(node, inputs[0])
 
     models = enclose(problem.graph, box, domain=domain, watch=watch)
-    if bool((models["difference"].rem <= enough).all()):
-        return models
-    error = output_error(problem.graph, trace, problem.graph.outputs["model"])
+    output = problem.graph.outputs["model"]
+    if output == 0 or bool((models["difference"].rem <= enough).all()):
+        return models  # the input itself has nothing to sharpen
+    error = output_error(problem.graph, trace, output)
     model = models["model"]
     model = replace(model, rem=torch.fmin(model.rem, error.reshape(model.rem.shape)))
     difference = domain.add(model, domain.affine(NEGATE, models["target"]))

@@ -15,8 +15,8 @@ def destination(path: str | os.PathLike[str]) -> Path:
     Raises:
         BadRequest: nothing can be written there.
     """
-    place = Path(os.path.realpath(path))
     try:
+        place = Path(os.path.realpath(path))
         if place.exists() and not place.is_file():
             raise BadRequest(f"cannot write {path}: it exists and is not a file")
         if place.exists() and not os.access(place, os.W_OK):
@@ -36,10 +36,10 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
     Raises:
         BadRequest: the system refuses; nothing is left behind.
     """
-    place = os.path.realpath(path)
-    temporary = f"{place}.{os.getpid()}.tmp"
-    created = False
+    created, temporary = False, ""
     try:
+        place = os.path.realpath(path)
+        temporary = f"{place}.{os.getpid()}.tmp"
         with open(temporary, "xb") as file:
             created = True
             file.write(data)

@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from certify.domains import norms, series
+from certify.domains import ends, norms, series
+from certify.domains.ends import as_tensor
 from certify.domains.expansions import Kinked, Smooth, rule
 from certify.graph import Affine, Apply, Gather, Shape
 from certify.rounding import (
@@ -136,8 +137,8 @@ class Taylor:
             rem = rad
         shaped = (len(boxes), *shape)
         rem = rem.reshape(shaped)
-        ends = lo.reshape(shaped), hi.reshape(shaped)
-        return TaylorModel(coef.reshape(-1, *shaped), rem, *ends, norms.rows(rem))
+        box = lo.reshape(shaped), hi.reshape(shaped)
+        return TaylorModel(coef.reshape(-1, *shaped), rem, *box, norms.rows(rem))
 
     def gather(self, node: Gather, x: TaylorModel) -> TaylorModel:
         """Exact."""
@@ -165,7 +166,7 @@ class Taylor:
         mid, radius = _centered(x)
         n, made = 0, torch.zeros((), dtype=rem.dtype, device=rem.device)
         if node.weight is not None:
-            w = _tensor(node.weight, rem)
+            w = as_tensor(node.weight, rem)
             n = int((w != 0).sum(1).max()) if w.numel() else 0
             first, made = accurate_product(coef[0], w)
             slopes = coef[1:].abs().sum(0)
@@ -180,7 +181,7 @@ class Taylor:
                 rem = torch.fmin(rem, x.total.unsqueeze(-1) * w.abs().amax(1))
             norm = norm * stretch
         if node.scale is not None:
-            s = _tensor(node.scale, rem)
+            s = as_tensor(node.scale, rem)
             coef, mid = coef * s, mid * s
             rem, made, radius, width = (
                 rem * s.abs(),
@@ -197,7 +198,7 @@ class Taylor:
             )
         made = made + gamma(3) * coef.abs().sum(0)
         if node.bias is not None:
-            b = _tensor(node.bias, rem)
+            b = as_tensor(node.bias, rem)
             if coef is x.coef:
                 coef = coef.clone()
             coef[0] += b
@@ -207,8 +208,8 @@ class Taylor:
         made = up(made, ops)
         norm = up(norm + norms.rows(made), ops)
         lo, hi = outward(mid, mid, up(radius + gamma(n + 6) * width, ops))
-        if _positive(node) or not torch.isfinite((hi - lo).sum()):
-            low, high = _ends(node, x.lo, x.hi)
+        if ends.positive(node) or not torch.isfinite((hi - lo).sum()):
+            low, high = ends.affine(node, x.lo, x.hi)
             lo, hi = torch.fmax(lo, low), torch.fmin(hi, high)
         return _settled(coef, up(rem + made, ops), lo, hi, norm, made)
 
@@ -269,8 +270,8 @@ class Taylor:
         other = up(x.rem * (my + y.rem), 4)
         rem = up(made + mx * y.rem + other, 6)
         norm = up(_most(mx) * y.norm + norms.rows(up(made + other, 2)), 6)
-        ends = torch.stack([x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi])
-        lo, hi = below(ends.amin(0)), above(ends.amax(0))
+        corners = torch.stack([x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi])
+        lo, hi = below(corners.amin(0)), above(corners.amax(0))
         return _settled(coef, rem, lo, hi, norm, made)
 
     def apply(self, node: Apply, x: TaylorModel) -> TaylorModel:
@@ -338,8 +339,8 @@ class Taylor:
         rem = up(s.abs() * x.rem + made, 4)
         norm = up(_most(s.abs()) * x.norm + norms.rows(made), 4)
         lo, hi = torch.maximum(plo, x.lo), torch.minimum(phi, x.hi)
-        ends = torch.stack([torch.where(v < 0, how.left * v, how.right * v) for v in (lo, hi)])
-        low, high = ends.amin(0), ends.amax(0)
+        images = torch.stack([torch.where(v < 0, how.left * v, how.right * v) for v in (lo, hi)])
+        low, high = images.amin(0), images.amax(0)
         across = (lo < 0) & (hi > 0)
         low = torch.where(across, low.clamp(max=0), low)
         high = torch.where(across, high.clamp(min=0), high)
@@ -356,54 +357,6 @@ class Taylor:
         return torch.maximum(lo, x.lo), torch.minimum(hi, x.hi)
 
 
-def _ends(node: Affine, lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
-    """The range of an affine map, each end by itself: where some ends are infinite, and where
-    a sum of what is >= 0 must not lose its sign to the rounding of a midpoint.
-
-    A weight 0 meets an infinite end with 0; other products keep their infinity. With n products
-    and three more operations rounding errs by gamma(n + 4) times the sum of magnitudes.
-    """
-
-    def end(near: Tensor, far: Tensor) -> Tensor:
-        """A lower bound of W v where near <= v <= far."""
-        w, n = None, 1
-        if node.weight is not None:
-            w, n = _tensor(node.weight, near), node.weight.shape[1]
-        parts = []
-        for bound, sign in ((near, 1.0), (far, -1.0)):
-            infinite = bound.isinf()
-            finite = bound.masked_fill(infinite, 0.0)
-            if w is None:
-                parts.append((finite, finite.abs(), infinite) if sign > 0 else (0.0, 0.0, False))
-                continue
-            half = (sign * w).clamp(min=0) * sign
-            hit = infinite.double() @ (half != 0).double().T > 0
-            parts.append((finite @ half.T, finite.abs() @ half.abs().T, hit))
-        value, size = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
-        low = below(value - up(gamma(n + 2) * size, 2 * n + 4))
-        return low.masked_fill(parts[0][2] | parts[1][2], -math.inf)
-
-    low, high = end(lo, hi), -end(-hi, -lo)
-    if node.scale is not None:
-        s = _tensor(node.scale, lo)
-        zero = s == 0
-        ends = torch.stack([(low * s).masked_fill(zero, 0.0), (high * s).masked_fill(zero, 0.0)])
-        low, high = below(ends.amin(0)), above(ends.amax(0))
-    if node.divisor != 1:
-        ends = torch.stack([low / node.divisor, high / node.divisor])
-        low, high = below(ends.amin(0)), above(ends.amax(0))
-    if node.bias is not None:
-        b = _tensor(node.bias, lo)
-        low, high = below(low + b), above(high + b)
-    return no_nan(low, high)
-
-
-@functools.lru_cache(maxsize=4096)
-def _positive(node: Affine) -> bool:
-    """Whether a weight has no negative entry, as in sums and means."""
-    return node.weight is not None and bool((node.weight >= 0).all())
-
-
 @functools.lru_cache(maxsize=4096)
 def _places(node: Gather, size: int) -> tuple[Tensor | None, Tensor | None]:
     """Flat places to read, None for a mere reshape; and where to put zeros, None for nowhere."""
@@ -412,7 +365,3 @@ def _places(node: Gather, size: int) -> tuple[Tensor | None, Tensor | None]:
         return None, None
     zero = flat < 0
     return flat.clamp(min=0), zero if bool(zero.any()) else None
-
-
-def _tensor(array, like: Tensor) -> Tensor:
-    return torch.from_numpy(array).to(like.device)

@@ -19,10 +19,11 @@ def rounded(value: float, digits: int, *, up: bool) -> str:
 
 def interval(lo: float, hi: float, least: int = 4, most: int = 17) -> str:
     """[lo, hi] rounded outward, with two digits more than the ends have in common."""
-    digits = least
-    if math.isfinite(lo) and math.isfinite(hi) and lo != hi and max(abs(lo), abs(hi)) > 0:
-        spread = (hi - lo) / max(abs(lo), abs(hi))
-        digits = min(most, max(least, 2 - math.floor(math.log10(spread)))) if spread > 0 else most
+    size = max(abs(lo), abs(hi))
+    spread = (hi - lo) / size if 0 < size < math.inf else math.inf
+    digits = most if spread == 0 else least
+    if 0 < spread < math.inf:
+        digits = min(most, max(least, 2 - math.floor(math.log10(spread))))
     return f"[{rounded(lo, digits, up=False)}, {rounded(hi, digits, up=True)}]"
 
 

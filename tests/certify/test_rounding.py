@@ -100,7 +100,9 @@ def test_on_grid(seed, bits):
 
 
 def entries(rng, shape, kind):
-    """Numbers of many sizes; kinds: even, mixed, float32, huge, tiny, denormal."""
+    """Numbers of many sizes; kinds: even, full, mixed, float32, huge, tiny, denormal."""
+    if kind == "full":  # every partial sum as large as it can be
+        return rng.uniform(0.9, 1, shape)
     x = rng.normal(size=shape)
     if kind == "float32":
         x = x.astype(np.float32).astype(float) * 2.0 ** rng.integers(-100, 101)
@@ -115,8 +117,11 @@ def entries(rng, shape, kind):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 9, 64, 257, 1000])
-@given(SEEDS, *[st.sampled_from(["even", "mixed", "float32", "huge", "tiny", "denormal"])] * 2)
+@given(
+    SEEDS, *[st.sampled_from(["even", "full", "mixed", "float32", "huge", "tiny", "denormal"])] * 2
+)
 def test_accurate_product(n, seed, kind, other):
+    other = "full" if kind == "full" else other
     rng = np.random.default_rng(seed)
     x, w = entries(rng, (2, n), kind), entries(rng, (2, n), other)
     if rng.random() < 0.3:  # cancellation

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mpmath import mpf
 
 from certify.domains.adjoint import Trace, output_error
-from certify.domains.taylor import Taylor
+from certify.domains.taylor import Taylor, TaylorModel
 from certify.graph import Builder, enclose
 from certify.search import OUTPUTS, Problem, assess, forward, measure
 from theory.functions import FUNCTIONS
@@ -37,7 +37,7 @@ def at(ref, model, box, coef_box, x):
     """The polynomial of a one-entry model at the input x, exactly as it is scaled."""
     mid, rad = (mpf(float(c)) for c in (*coef_box, 0.0)[:2])
     t = (mpf(x) - mid) / rad if rad else mpf(0)
-    return ref.polynomial(model.coef[:, box].reshape(len(model.coef)), t, mpf)[()]
+    return ref.polynomial(model.coef[:, box].reshape(len(model.coef), 1), t, mpf)[0]
 
 
 def check_graph(ref, rng, graph, box, order):
@@ -140,6 +140,23 @@ def test_assess_and_measure(ref, seed, act):
                 assert ref.within(v, *leaves.bounds[which, :, i].tolist())
                 if x == lo:
                     assert ref.within(v, *points.bounds[which, :, i].tolist())
+
+
+@given(SEEDS, st.integers(2, 8), st.integers(0, 3))
+def test_a_tube_holds_all_that_lies_within_the_remainder(ref, seed, order, back):
+    """Its own range, and the remainder about the polynomial cut to a lower order."""
+    rng = np.random.default_rng(seed)
+    coef = torch.from_numpy(rng.normal(size=(order + 1, 1, 3)))
+    rem = torch.from_numpy(np.abs(rng.normal(size=(1, 3))) * 10.0 ** rng.uniform(-16, 0))
+    narrow = torch.zeros_like(rem)
+    tube = Trace(back).tube(TaylorModel(coef, rem, narrow, narrow, rem.sum(-1)))
+    for t in (-1.0, 1.0, float(rng.uniform(-1, 1))):
+        p, q = (ref.polynomial(c[:, 0], mpf(t), mpf) for c in (coef, tube.coef))
+        for i in range(3):
+            r = mpf(float(rem[0, i]))
+            for value in (p[i] - r, p[i] + r):
+                assert abs(value - q[i]) <= mpf(float(tube.rem[0, i]))
+                assert ref.within(value, float(tube.lo[0, i]), float(tube.hi[0, i]))
 
 
 def test_the_backward_pass_is_of_use(ref):

@@ -1,0 +1,153 @@
+"""Reports: strict JSON with exact twins, outward decimals, and words."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from certify import checking
+from certify.report import data
+from certify.report.numbers import interval, percent, rounded
+from certify.report.text import render
+from certify.run import Limits
+
+KEYS = {
+    "schema", "tool", "model", "target", "semantics", "guaranteed", "sup_error", "cells", "claims",
+    "sandwich", "search", "certificate",
+}  # fmt: skip
+CELL = {"box", "range", "variation", "target_variation", "sup_error", "plateau"}
+
+
+@pytest.fixture(scope="module")
+def report(tiny_file):
+    options = checking.Options(
+        cells=4, within=5.0, constant_up_to=1e-9, no_plateau=True, limits=Limits(5)
+    )
+    return checking.check(str(tiny_file), "exp", options)
+
+
+def strict(text):
+    def refuse(token):
+        raise AssertionError(f"{token} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def twins(node):
+    """Every number under `name` beside `name_hex` is that number."""
+    count = 0
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(key, str) and key.endswith("_hex"):
+            pairs = (node[key[:-4]], value)
+            if not isinstance(value, list):
+                pairs = tuple([p] for p in pairs)
+            for decimal, exact in zip(*pairs, strict=True):
+                count += 1
+                if decimal is None or exact is None:
+                    assert decimal is exact is None
+                    continue
+                assert float(decimal) == float.fromhex(exact)
+                assert isinstance(decimal, str) == math.isinf(float(decimal))
+        elif isinstance(value, dict | list):
+            count += twins(value)
+    return count
+
+
+def test_json(report):
+    found = strict(data.as_text(data.as_data(report)))
+    assert set(found) >= KEYS and found["schema"] == "certify-report/1"
+    assert {"path", "sha256", "inputs", "outputs", "parameters"} <= set(found["model"])
+    assert set(found["target"]) == {"name", "expression", "domain"}
+    assert {"lo", "hi", "witness", "closed", "lo_hex", "hi_hex", "witness_hex"} == set(
+        found["sup_error"]
+    )
+    assert found["semantics"] == "real" and found["guaranteed"] is True
+    assert len(found["cells"]) == 4
+    for cell in found["cells"]:
+        assert set(cell) >= CELL
+        assert {"lo", "hi"} <= set(cell["variation"]) & set(cell["sup_error"])
+        assert cell["plateau"] in ("PROVED", "REFUTED", "UNDECIDED")
+    for claim in found["claims"]:
+        assert set(claim) == {"label", "says", "verdict", "reason", "witness", "theorem"}
+    assert {"samples", "violations"} <= set(found["sandwich"])
+    assert {"boxes", "leaves", "seconds", "stopped_by"} <= set(found["search"])
+    assert set(found["certificate"]) == {"path", "sha256", "checked"}
+    assert twins(found) >= 3 + 4 * 8
+
+
+def test_words(report):
+    text = render(report)
+    assert [line.split()[0] for line in text.splitlines() if line[:1].strip()] == [
+        *(claim.verdict.value for claim in report.claims),
+        report.plateaus.overall().value,
+        "search",
+    ]
+    assert "nan" not in text and max(map(len, text.splitlines())) <= 100
+
+
+def test_nothing_known_is_still_a_report(report):
+    """A search that was stopped before its first step: infinite bounds, no witness."""
+    import torch
+
+    from certify.goal import brackets
+    from certify.search import Problem, start
+
+    state = start(Problem(None, report.cells), 4)
+    known = brackets(state, 4)
+    assert known.sup == (0.0, math.inf) and math.isnan(known.witness)
+    outcome = replace(report.outcome, state=state, known=known, closed_after=None)
+    plateaus = checking.plateaus(known, report.options.goal)
+    empty = replace(report, outcome=outcome, plateaus=plateaus, claims=())
+    found = strict(data.as_text(data.as_data(empty)))
+    assert found["sup_error"]["hi"] == "inf" == found["sup_error"]["hi_hex"]
+    assert found["sup_error"]["witness"] == [None]
+    assert twins(found) and empty.exit_code == 3
+    assert "inf" in render(empty)
+    assert not bool(torch.isnan(known.variation).any())
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 17))
+@example(5e-324, 3)
+@example(-1.7976931348623157e308, 4)
+@settings(max_examples=10 * settings().max_examples)
+def test_rounded_is_outward(value, digits):
+    assert Fraction(rounded(value, digits, up=True)) >= Fraction(value)
+    assert Fraction(rounded(value, digits, up=False)) <= Fraction(value)
+
+
+@given(*[st.floats(allow_nan=False, allow_infinity=False)] * 2)
+@example(-1.7e308, 1.7e308)
+@example(1.0, 1.0)
+@example(0.0, 5e-324)
+@settings(max_examples=4 * settings().max_examples)
+def test_intervals_are_outward(a, b):
+    lo, hi = min(a, b), max(a, b)
+    low, high = interval(lo, hi).strip("[]").split(", ")
+    assert Fraction(low) <= Fraction(lo) and Fraction(hi) <= Fraction(high)
+
+
+def test_infinite_intervals():
+    assert interval(-math.inf, math.inf) == "[-inf, inf]"
+    assert interval(0.0, math.inf) == "[0, inf]"
+
+
+@given(st.floats(0, 1e6))
+def test_percent_is_rounded_down(part):
+    assert Fraction(percent(part).removesuffix(" %")) <= 100 * Fraction(part)
+
+
+def test_numbers():
+    assert data.number(math.inf) == "inf" and data.number(-math.inf) == "-inf"
+    assert data.number(math.nan) is None and data.number(0.1) == 0.1
+    assert data.guaranteed(a=[0.1, math.nan]) == {
+        "a": [0.1, None],
+        "a_hex": ["0x1.999999999999ap-4", None],
+    }
+    with pytest.raises(ValueError, match="JSON"):
+        data.as_text({"a": math.nan})
