@@ -282,7 +282,7 @@ def _claims(options: Options, target: Target, cells: Tensor, known: Brackets, fo
         verdict = decide(*known.sup, options.within)
         yield Claim(
             "within",
-            f"|model - {target.name}| <= {options.within!r}",
+            f"|model - {target.term}| <= {options.within!r}",
             verdict,
             f"sup error in {interval(*known.sup)}",
             known.witness if verdict is Verdict.REFUTED else None,

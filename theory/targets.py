@@ -32,6 +32,16 @@ class Target:
     domain: tuple[float, float]
     text: str
 
+    @property
+    def term(self) -> str:
+        """The name as a term of a formula, as in `model - term`."""
+        return self.name if self.name.isidentifier() else f"({self.name})"
+
+    @property
+    def noun(self) -> str:
+        """The name as the subject of a sentence."""
+        return self.name if self.name.isidentifier() else "the target"
+
 
 TARGETS: dict[str, Target] = {}
 

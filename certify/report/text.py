@@ -39,7 +39,7 @@ def _claim(report: Report, claim: Claim) -> list[str]:
 def _sup(report: Report, heading: bool) -> list[str]:
     if not heading:
         return []
-    name, known = report.target.name, report.known
+    name, known = report.target.term, report.known
     lo, hi = (float(report.cells[0, 0]), float(report.cells[-1, 1]))
     verdict = Verdict.PROVED if report.closed else Verdict.UNDECIDED
     lines = [
@@ -70,7 +70,7 @@ def _why(report: Report) -> str:
 def _plateaus(report: Report) -> str:
     found, known, tau = report.plateaus, report.known, report.options.tau
     cells, deciding = len(report.cells), int(found.deciding.sum())
-    name = report.target.name
+    name = report.target.noun
     if not deciding:
         why = f"{name} varies too little (below {FLAT:g} of its total) or is not yet bracketed"
         return block("UNDECIDED", [f"{tau!r}-plateaus: no cell decides; {why}"])
