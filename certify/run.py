@@ -14,10 +14,20 @@ from certify.evaluate import evaluate
 from certify.goal import Brackets, Goal, brackets, open_leaves
 from certify.graph import Graph
 from certify.orders import TRIAL, Orders
-from certify.search import DIFFERENCE, Leaves, Points, Problem, State, measure, start, step
+from certify.search import (
+    DIFFERENCE,
+    Leaves,
+    Points,
+    Problem,
+    State,
+    children,
+    measure,
+    start,
+    step,
+)
 
 FIRST = 64  # boxes to begin with
-BATCH = 96  # boxes enclosed together: large enough to amortize, small enough for the cache
+BATCH = 256  # boxes enclosed together: large enough to amortize, small enough for the cache
 FIRST_POINTS, MORE_POINTS = 8, 6  # proven values taken at the start and after every step
 CAUTIOUS = 2**20  # entries times boxes of the first batch, whose pace is not known yet
 GRID = 1024  # plain float64 samples that suggest where extremes are
@@ -148,6 +158,14 @@ def settled(known: Brackets, goal: Goal) -> bool:
     return (not goal.sup or bool(goal.closed(*sup))) and bool(goal.closed(*known.variation).all())
 
 
+def affordable(
+    problem: Problem, state: State, chosen: Tensor, tolerance: float, most: int
+) -> Tensor:
+    """The first of the chosen leaves whose children are no more than `most`; at least one."""
+    origin = children(problem, state.leaves.take(chosen), tolerance)[1]
+    return chosen if len(origin) <= most else chosen[: max(1, int(origin[most]))]
+
+
 def _states(
     problem: Problem, goal: Goal, limits: Limits, state: State, began: float
 ) -> Iterator[tuple[State, Brackets, bool]]:
@@ -169,6 +187,7 @@ def _states(
         tick = time.perf_counter()
         order, trial = orders.next(len(todo.which))
         chosen = todo.which[: min(batch, TRIAL) if trial else batch]
+        chosen = affordable(problem, state, chosen, todo.tolerance, batch)
         try:
             after, new = step(replace(problem, order=order), state, chosen, todo.tolerance)
             more = new_points(problem, new, known, goal)
