@@ -93,13 +93,19 @@ def _tensor(array: Any) -> torch.Tensor:
 
 _NN = torch.nn.functional
 
-_KNOWN: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+_ELEMENTARY = {
     "exp": torch.exp,
     "log": torch.log,
     "sin": torch.sin,
     "cos": torch.cos,
     "tanh": torch.tanh,
     "erf": torch.erf,
+    "abs": torch.abs,
+    "sign": torch.sign,
+}
+
+_KNOWN: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    **_ELEMENTARY,
     "square": torch.square,
     "sqrt": torch.sqrt,
     "reciprocal": torch.reciprocal,
@@ -147,15 +153,3 @@ class _Floats:
 
     def maximum(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.maximum(a, b)
-
-
-_ELEMENTARY = {
-    "exp": torch.exp,
-    "log": torch.log,
-    "sin": torch.sin,
-    "cos": torch.cos,
-    "tanh": torch.tanh,
-    "erf": torch.erf,
-    "abs": torch.abs,
-    "sign": torch.sign,
-}

@@ -51,8 +51,10 @@ def train(
     tokens: Annotated[int, typer.Option(help="tokens the input is spread over")] = 4,
     activation: Annotated[str, typer.Option(help="gelu, relu, silu, tanh or gelu_tanh")] = "gelu",
     norm: Annotated[str, typer.Option(help="LayerNorm after (post) or before (pre)")] = "post",
-    steps: Annotated[int, typer.Option(help="Adam steps")] = 2000,
+    steps: Annotated[int, typer.Option(help="AdamW steps")] = 2000,
     polish: Annotated[int, typer.Option(help="L-BFGS iterations on the largest errors")] = 300,
+    rate: Annotated[float, typer.Option(help="peak learning rate of AdamW")] = 3e-3,
+    decay: Annotated[float, typer.Option(help="weight decay of AdamW")] = 0.0,
     seed: Annotated[int, typer.Option(help="of the initial weights")] = 0,
     threads: Annotated[int, typer.Option(help="torch threads; more seldom helps")] = 1,
 ) -> None:
@@ -71,7 +73,7 @@ def train(
     from theory.targets import find_target
 
     config = EncoderConfig(layers, width, heads, ffn, tokens, activation, norm)
-    options = training.Options(steps=steps, polish=polish, seed=seed)
+    options = training.Options(steps=steps, polish=polish, rate=rate, decay=decay, seed=seed)
     found = find_target(target, domain)
     torch.set_num_threads(threads)
     with _bar(steps + polish) as progress:

@@ -67,6 +67,8 @@ def test_an_older_output_is_replaced(tmp_path):
         ("--norm both", "unknown norm 'both'; choose one of post, pre"),
         ("--steps 0", "steps must be at least 1, not 0"),
         ("--seed -1", "seed must be at least 0, not -1"),
+        ("--rate 0", "rate must be positive and finite, not 0.0"),
+        ("--decay -1", "decay must be 0 or positive and finite, not -1.0"),
         ("--threads 0", "threads must be between 1 and 1024, not 0"),
         ("--tokens 9999", "small encoders"),
     ],

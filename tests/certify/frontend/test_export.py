@@ -97,8 +97,8 @@ def test_loading_needs_no_torch(model_file):
 
 def test_short_paths():
     assert short("/a/lib/python3/site-packages/torch/nn/x.py") == "torch/nn/x.py"
-    assert short("/home/me/work/pkg/model.py", "/home/me/work") == "pkg/model.py"
-    assert short("/home/me/model.py", "/somewhere") == "model.py"
+    assert short("/srv/me/work/pkg/model.py", "/srv/me/work") == "pkg/model.py"
+    assert short("/srv/me/model.py", "/somewhere") == "model.py"
     assert short("C:\\Users\\me\\model.py") == "model.py"
     assert short("pkg/model.py") == "pkg/model.py"
     assert short("../me/model.py") == "model.py"
