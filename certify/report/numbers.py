@@ -6,7 +6,7 @@ import decimal
 import math
 
 
-def rounded(value: float, digits: int, *, up: bool) -> str:
+def rounded(value: float | decimal.Decimal, digits: int, *, up: bool) -> str:
     """`value` with `digits` significant digits, rounded up or down, as plain text."""
     if math.isinf(value) or math.isnan(value):
         return str(value)
@@ -29,4 +29,8 @@ def interval(lo: float, hi: float, least: int = 4, most: int = 17) -> str:
 
 def percent(part: float) -> str:
     """A fraction as a percentage, rounded down."""
-    return f"{rounded(100 * part, 3, up=False)} %"
+    if not math.isfinite(part):
+        return f"{part} %"
+    # 100 * part in floats could round up; a decimal holds the product exactly.
+    exact = decimal.Context(prec=2000).multiply(decimal.Decimal(part), decimal.Decimal(100))
+    return f"{rounded(exact, 3, up=False)} %"
