@@ -13,6 +13,7 @@ _HOME = {
     "export": "certify.frontend.export",
     "check": "certify.checking",
     "enclose": "certify.graph",
+    "verify": "certify.checker.check",
 }
 
 __all__ = list(_HOME)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 
 import sympy as sp
@@ -20,7 +20,8 @@ from certify.goal import Brackets, Goal
 from certify.report.numbers import interval
 from certify.run import Limits, Outcome, Progress, cell_of, search
 from certify.search import OUTPUTS, Problem, measure
-from certify.verdict import Claim, Plateaus, Verdict, decide, plateaus
+from certify.verdict import Claim, Plateaus, Verdict, facts, plateaus
+from theory.claims import OPPOSITE, decide
 from theory.targets import Target, find_target
 
 SAMPLES = 128  # points of the sandwich test
@@ -190,9 +191,8 @@ def check(
     model = model if isinstance(model, Model) else load(model)
     options = replace(options, domain=options.domain or target.domain)
     outcome = check_graph(model, target.expression, options, watch)
-    goal = options.goal
-    found = plateaus(outcome.known, goal)
-    claims = tuple(_claims(options, target, outcome.cells, outcome.known, found))
+    found = plateaus(outcome.known, options.tau)
+    claims = tuple(_claims(options, target, outcome, found))
     return Report(model, target, options, outcome, found, claims)
 
 
@@ -276,12 +276,15 @@ def sandwich(problem: Problem, outcome: Outcome) -> int:
     return len(x)
 
 
-def _claims(options: Options, target: Target, cells: Tensor, known: Brackets, found: Plateaus):
-    """The claims asked for, decided."""
+def _claims(options: Options, target: Target, outcome: Checked, found: Plateaus) -> Iterator[Claim]:
+    """The claims asked for, decided by the judge that the checker uses too."""
+    known, cells, proven = outcome.known, outcome.cells, facts(outcome.known)
     if options.within is not None:
-        verdict = decide(*known.sup, options.within)
+        numbers = {"bound": options.within}
+        verdict = decide("within", numbers, proven)
         yield Claim(
             "within",
+            numbers,
             f"|model - {target.term}| <= {options.within!r}",
             verdict,
             f"sup error in {interval(*known.sup)}",
@@ -289,32 +292,28 @@ def _claims(options: Options, target: Target, cells: Tensor, known: Brackets, fo
         )
     if options.constant_up_to is not None:
         low, high = known.variation
-        worst = int(low.argmax())
-        top = int(high.argmax())
-        verdict = decide(float(low.max()), float(high.max()), options.constant_up_to)
-        shown = worst if verdict is Verdict.REFUTED else top
+        numbers = {"bound": options.constant_up_to}
+        verdict = decide("constant-up-to", numbers, proven)
+        shown = int(low.argmax() if verdict is Verdict.REFUTED else high.argmax())
         yield Claim(
             "constant-up-to",
+            numbers,
             f"output varies by at most {options.constant_up_to!r} on each of {len(cells)} cells",
             verdict,
             f"most on cell {shown}, [{float(cells[shown, 0])!r}, {float(cells[shown, 1])!r}]: "
             f"variation in {interval(float(low[shown]), float(high[shown]), most=7)}",
-            worst if verdict is Verdict.REFUTED else None,
+            shown if verdict is Verdict.REFUTED else None,
         )
     if options.no_plateau:
         overall = found.overall()
-        flipped = {
-            Verdict.PROVED: Verdict.REFUTED,
-            Verdict.REFUTED: Verdict.PROVED,
-            Verdict.UNDECIDED: Verdict.UNDECIDED,
-        }
         plateau = int(found.proved.int().argmax()) if overall is Verdict.PROVED else None
         count = int(found.deciding.sum())
         none = int((found.refuted & found.deciding).sum())
         yield Claim(
             "no-plateau",
+            {"tau": options.tau},
             f"no deciding cell is a {options.tau!r}-plateau",
-            flipped[overall],
+            OPPOSITE[overall],
             f"plateau on {int(found.proved.sum())}, none on {none} of {count} deciding cells",
             plateau,
             "D3",

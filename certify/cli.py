@@ -12,7 +12,7 @@ import typer
 
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
-from theory.terminal import table, told
+from theory.terminal import INTERNAL_ERROR, fail, table, told
 
 app = typer.Typer(
     help="Proven bounds for trained networks.",
@@ -55,6 +55,12 @@ def check(
     jobs: Jobs = 1,
     output: Output = None,
     json: Json = None,
+    certificate: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write a certificate, packed if PATH is .gz.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Have the independent checker prove all again.")
+    ] = False,
 ) -> None:
     """Bracket the distance of a model from a target, with proof, and decide claims about it.
 
@@ -62,6 +68,8 @@ def check(
     refuted, 2 usage or file, 3 undecided, 4 unsupported model, 5 internal error.
     """
     place = None if json in (None, "-") else destination(json)
+    if certificate is not None:
+        destination(certificate)
     from certify import checking
     from certify.run import Limits
     from theory.targets import find_target
@@ -84,9 +92,50 @@ def check(
     with _progress() as watch:
         report = checking.check(model, wanted, options, watch)
     from certify.report import data, text
+    from certify.report.proof import prove
 
-    _deliver(data.as_data(report), text.render(report), json, place)
+    proved = prove(report, certificate, verify)
+    _deliver(data.as_data(report, proved.data), text.render(report) + proved.words, json, place)
+    if verify and not proved.data["checked"]:
+        fail("internal error: the checker does not accept what the search found", INTERNAL_ERROR)
     raise typer.Exit(report.exit_code)
+
+
+@app.command()
+@told
+def verify(
+    certificate: Annotated[str, typer.Argument(metavar="CERTIFICATE", help="Written by check.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The certificate must be about this file.")
+    ] = None,
+    sample: Annotated[
+        float, typer.Option(metavar="FRACTION", help="Prove only this part of the leaves.")
+    ] = 1.0,
+    jobs: Annotated[int | None, typer.Option(help="Processes; one a core by default.")] = None,
+) -> None:
+    """Prove everything that a certificate says again, without the engine that wrote it.
+
+    Exit code: 0 accepted, 1 rejected (the first leaf that fails is named), 2 unreadable.
+    """
+    if jobs is not None and jobs < 1:
+        raise BadRequest(f"--jobs must be at least 1, not {jobs}")
+    if not 0 < sample <= 1:
+        raise BadRequest(f"--sample must be above 0 and at most 1, not {sample}")
+    from certify.certificate.reading import read
+    from certify.checker.check import in_words
+    from certify.checker.check import verify as proved
+
+    found = read(certificate)
+    if model is not None:
+        from certify.frontend.network import mismatch
+
+        if why := mismatch(found, model):
+            typer.echo(f"REJECTED    {why}")
+            raise typer.Exit(1)
+    with _bar("leaves") as watch:
+        result = proved(found, jobs, sample, watch)
+    typer.echo(in_words(result))
+    raise typer.Exit(0 if result.accepted else 1)
 
 
 @app.command()
@@ -170,6 +219,17 @@ def _progress() -> Iterator:
 
     with Console(stderr=True).status("searching") as status:
         yield lambda progress: status.update(progress_line(progress))
+
+
+@contextmanager
+def _bar(what: str) -> Iterator:
+    """A bar on stderr, if that is a terminal; told (done, total)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from certify.rounding import above, below
 from certify.search import MODEL, TARGET, Leaves, Points, State
+from theory.claims import FLAT
 
 NEGLIGIBLE = 2.0**-900
 STALE = 2  # generations without progress after which a leaf is not split again
@@ -117,9 +118,6 @@ def brackets(state: State, cells: int) -> Brackets:
     sup = (float(cell_sup[0].max()), float(cell_sup[1].max()))
     witness = math.nan if best is None else float(points.x[best])
     return Brackets(sup, witness, cell_sup, outer, inner, variation, target_variation, total)
-
-
-FLAT = 1e-3  # cells where the target varies by less than this part of its total decide nothing
 
 
 def deciding(known: Brackets) -> tuple[Tensor, Tensor]:

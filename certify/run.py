@@ -25,6 +25,7 @@ from certify.search import (
     start,
     step,
 )
+from certify.witnesses import pin
 
 FIRST = 64  # boxes to begin with
 BATCH = 256  # boxes enclosed together: large enough to amortize, small enough for the cache
@@ -147,6 +148,8 @@ def search(
     known = brackets(state, len(problem.cells))
     if stopped_by == "closed" and not settled(known, goal):
         stopped_by = "resolution"
+    state = pin(problem, state, max(1.0, limits.budget / 10))
+    known = brackets(state, len(problem.cells))
     if not bool(goal.closed(*torch.tensor(known.sup, dtype=torch.float64))):
         closed_after = None
     return Outcome(state, known, time.perf_counter() - began, stopped_by, closed_after)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from certify.goal import Brackets, Goal, deciding
+from certify.goal import Brackets
+from theory.claims import CellVerdict, Facts, Verdict, cell_verdicts, some_plateau
 
-
-class Verdict(enum.Enum):
-    """What is known of a claim."""
-
-    PROVED = "PROVED"
-    REFUTED = "REFUTED"
-    UNDECIDED = "UNDECIDED"
+__all__ = ["Claim", "Plateaus", "Verdict", "facts", "plateaus"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +19,8 @@ class Claim:
     """One claim and what became of it.
 
     Attributes:
-        label: the option that asks for it.
+        label: the option that asks for it, a name of `theory.claims.CLAIMS`.
+        numbers: of the claim, by name.
         says: the claim in words.
         verdict: what is known.
         reason: the numbers that decide it.
@@ -33,6 +29,7 @@ class Claim:
     """
 
     label: str
+    numbers: dict[str, float]
     says: str
     verdict: Verdict
     reason: str
@@ -40,53 +37,47 @@ class Claim:
     theorem: str | None = None
 
 
-def decide(lo: float, hi: float, bound: float) -> Verdict:
-    """Is a number in [lo, hi] at most `bound`? The two tests are not each other's negation."""
-    if hi <= bound:
-        return Verdict.PROVED
-    if lo > bound:
-        return Verdict.REFUTED
-    return Verdict.UNDECIDED
+def facts(known: Brackets) -> Facts:
+    """The brackets as facts that claims may speak of."""
+
+    def pairs(bracket: Tensor) -> list[tuple[float, float]]:
+        return [(lo, hi) for lo, hi in bracket.T.tolist()]
+
+    lo, hi = known.target_total.tolist()
+    return Facts(known.sup, (lo, hi), pairs(known.variation), pairs(known.target_variation))
 
 
 @dataclass(frozen=True, eq=False)
 class Plateaus:
-    """Theorem D3 on every cell: is the model's variation at most tau times the target's?
+    """Theorem D3 on every cell: is the model's variation at most tau times the target's?"""
 
-    Attributes:
-        deciding: (C,), the target provably varies there, and by FLAT of its total or more.
-        possible: (C,), it is not proven that the cell is flat.
-        proved, refuted: (C,), the verdict on such cells; neither is UNDECIDED.
-    """
+    cells: tuple[CellVerdict, ...]
 
-    deciding: Tensor
-    possible: Tensor
-    proved: Tensor
-    refuted: Tensor
+    @cached_property
+    def deciding(self) -> Tensor:
+        """(C,), the target provably varies there, and by FLAT of its total or more."""
+        return torch.tensor([cell.deciding for cell in self.cells])
 
-    def verdict(self, cell: int) -> Verdict:
-        """The verdict on one cell; a cell that decides nothing is UNDECIDED."""
-        if bool(self.proved[cell]):
-            return Verdict.PROVED
-        return Verdict.REFUTED if bool(self.refuted[cell]) else Verdict.UNDECIDED
+    @cached_property
+    def possible(self) -> Tensor:
+        """(C,), it is not proven that the cell is flat."""
+        return torch.tensor([cell.possible for cell in self.cells])
+
+    @cached_property
+    def proved(self) -> Tensor:
+        """(C,), the cell is a plateau."""
+        return torch.tensor([cell.verdict is Verdict.PROVED for cell in self.cells])
+
+    @cached_property
+    def refuted(self) -> Tensor:
+        """(C,), the cell is none."""
+        return torch.tensor([cell.verdict is Verdict.REFUTED for cell in self.cells])
 
     def overall(self) -> Verdict:
-        """D3: PROVED if some deciding cell is a plateau, REFUTED if every one is none.
-
-        A cell that may decide, for all that is known, counts against REFUTED until it is refuted.
-        """
-        if bool(self.proved.any()):
-            return Verdict.PROVED
-        if bool(self.deciding.any()) and bool(self.refuted[self.possible].all()):
-            return Verdict.REFUTED
-        return Verdict.UNDECIDED
+        """D3: PROVED if some deciding cell is a plateau, REFUTED if every one is none."""
+        return some_plateau(self.cells)
 
 
-def plateaus(known: Brackets, goal: Goal) -> Plateaus:
-    """Compare variations; tau D- is rounded down and tau D+ up, so that both verdicts hold."""
-    low, high = known.variation
-    target_low, target_high = known.target_variation
-    certain, possible = deciding(known)
-    floor = torch.nextafter(goal.tau * target_low, torch.zeros_like(low))
-    ceiling = torch.nextafter(goal.tau * target_high, torch.full_like(low, torch.inf))
-    return Plateaus(certain, possible, certain & (high <= floor), possible & (low > ceiling))
+def plateaus(known: Brackets, tau: float) -> Plateaus:
+    """Compare variations, exactly."""
+    return Plateaus(tuple(cell_verdicts(facts(known), tau)))

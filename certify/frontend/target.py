@@ -129,6 +129,23 @@ def compare(model: Model, expression: sp.Expr, output: int | None) -> Graph:
     Raises:
         BadRequest: the model has several inputs, or several outputs and none was chosen.
     """
+    builder, chosen = _chosen(model, output)
+    value = target_node(builder, expression, builder.reshape(0, (1,)))
+    return builder.graph(model=chosen, target=value, difference=builder.subtract(chosen, value))
+
+
+def model_graph(model: Model, output: int | None) -> Graph:
+    """The graph with one output of the model alone.
+
+    Raises:
+        BadRequest: see `compare`.
+    """
+    builder, chosen = _chosen(model, output)
+    return builder.graph(model=chosen)
+
+
+def _chosen(model: Model, output: int | None) -> tuple[Builder, int]:
+    """The model in a builder, and the value of its chosen output."""
     variables, outputs = int(np.prod(model.inputs)), int(np.prod(model.outputs))
     if variables != 1:
         raise BadRequest(
@@ -143,6 +160,4 @@ def compare(model: Model, expression: sp.Expr, output: int | None) -> Graph:
         raise BadRequest(f"--output {output}: {model.path} has outputs 0 ... {outputs - 1}")
     builder = Builder(model.graph.input_shape)
     builder.nodes = list(model.graph.nodes)
-    chosen = builder.gather(model.graph.outputs["model"], np.array([output or 0]))
-    value = target_node(builder, expression, builder.reshape(0, (1,)))
-    return builder.graph(model=chosen, target=value, difference=builder.subtract(chosen, value))
+    return builder, builder.gather(model.graph.outputs["model"], np.array([output or 0]))

@@ -11,7 +11,7 @@ from typing import Any
 from certify.checking import Report
 
 SCHEMA = "certify-report/1"
-PACKAGES = ("plateau", "torch", "numpy", "sympy", "python-flint")
+PACKAGES = ("plateau", "torch", "numpy", "sympy", "python-flint", "z3-solver")
 
 
 def number(value: float) -> float | str | None:
@@ -45,8 +45,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def as_data(report: Report) -> dict[str, Any]:
-    """The report as plain dictionaries, lists and numbers."""
+def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The report as plain dictionaries, lists and numbers.
+
+    certificate: path, sha256 and whether the checker accepted it, if there is one.
+    """
     known, found, outcome = report.known, report.plateaus, report.outcome
     lo, hi = float(report.cells[0, 0]), float(report.cells[-1, 1])
     cells = []
@@ -60,7 +63,7 @@ def as_data(report: Report) -> dict[str, Any]:
                 "variation": guaranteed(lo=variation[0], hi=variation[1]),
                 "target_variation": guaranteed(lo=target[0], hi=target[1]),
                 "sup_error": guaranteed(lo=error[0], hi=error[1]),
-                "plateau": found.verdict(i).value,
+                "plateau": found.cells[i].verdict.value,
                 "deciding": bool(found.deciding[i]),
             }
         )
@@ -117,7 +120,7 @@ def as_data(report: Report) -> dict[str, Any]:
             "sup_error_closed_after": outcome.closed_after,
             "stopped_by": outcome.stopped_by,
         },
-        "certificate": {"path": None, "sha256": None, "checked": False},
+        "certificate": certificate or {"path": None, "sha256": None, "checked": False},
     }
 
 

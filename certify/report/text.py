@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 
 from certify.checking import Report
-from certify.goal import FLAT
 from certify.report.numbers import interval, percent, rounded
 from certify.run import Progress
 from certify.verdict import Claim, Verdict
+from theory.claims import FLAT
 
 INDENT = 12
 WIDTH = 88

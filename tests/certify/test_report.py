@@ -102,7 +102,7 @@ def test_nothing_known_is_still_a_report(report):
     known = brackets(state, 4)
     assert known.sup == (0.0, math.inf) and math.isnan(known.witness)
     outcome = replace(report.outcome, state=state, known=known, closed_after=None)
-    plateaus = checking.plateaus(known, report.options.goal)
+    plateaus = checking.plateaus(known, report.options.tau)
     empty = replace(report, outcome=outcome, plateaus=plateaus, claims=())
     found = strict(data.as_text(data.as_data(empty)))
     assert found["sup_error"]["hi"] == "inf" == found["sup_error"]["hi_hex"]

@@ -9,23 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from certify.goal import Brackets, Goal
-from certify.verdict import Plateaus, Verdict, decide, plateaus
-
-NUMBERS = st.floats(0, 1e300) | st.sampled_from([0.0, 5e-324, 1.0, math.inf])
-
-
-@given(NUMBERS, NUMBERS, NUMBERS)
-def test_decide(a, b, bound):
-    lo, hi = min(a, b), max(a, b)
-    verdict = decide(lo, hi, bound)
-    assert (verdict is Verdict.PROVED) == (hi <= bound)
-    assert (verdict is Verdict.REFUTED) == (lo > bound)
-
-
-def test_nan_decides_nothing():
-    assert decide(math.nan, math.nan, 1.0) is Verdict.UNDECIDED
-    assert decide(0.0, math.inf, 1.0) is Verdict.UNDECIDED
+from certify.goal import Brackets
+from certify.verdict import Plateaus, Verdict, plateaus
+from theory.claims import CellVerdict
 
 
 def known(variation, target):
@@ -48,7 +34,7 @@ def known(variation, target):
 def test_plateaus_in_exact_arithmetic(rows, tau):
     rows = [(min(a, b), max(a, b), min(c, d), max(c, d)) for a, b, c, d in rows]
     rows = [r for r in rows if r[0] < math.inf and r[2] < math.inf] or [(0.0, 0.0, 1.0, 1.0)]
-    found = plateaus(known([r[:2] for r in rows], [r[2:] for r in rows]), Goal(tau=tau))
+    found = plateaus(known([r[:2] for r in rows], [r[2:] for r in rows]), tau)
     ratio = Fraction(tau)
     for i, (low, high, least, most) in enumerate(rows):
         if bool(found.proved[i]):
@@ -58,7 +44,7 @@ def test_plateaus_in_exact_arithmetic(rows, tau):
             assert most < math.inf or tau == 0
         assert not bool(found.proved[i] & found.refuted[i])
         expected = "PROVED" if found.proved[i] else "REFUTED" if found.refuted[i] else "UNDECIDED"
-        assert found.verdict(i).value == expected
+        assert found.cells[i].verdict.value == expected
 
 
 @given(st.floats(1e-300, 1e3), st.floats(1e-9, 0.999), st.integers(-3, 3))
@@ -68,38 +54,39 @@ def test_plateaus_are_exact_at_the_edge(size, tau, steps):
     high = tau * size
     for _ in range(abs(steps)):
         high = math.nextafter(high, math.inf if steps > 0 else 0.0)
-    found = plateaus(known([[high, high]], [[size, size]]), Goal(tau=tau))
+    found = plateaus(known([[high, high]], [[size, size]]), tau)
     below = Fraction(high) <= Fraction(tau) * Fraction(size)
     assert not bool(found.proved[0]) or below
     assert not bool(found.refuted[0]) or not below
 
 
 def test_the_edge_of_a_plateau():
-    half = Goal(tau=0.5)
+    half = 0.5
     assert plateaus(known([[0.0, 0.4999]], [[1.0, 1.0]]), half).overall() is Verdict.PROVED
     assert plateaus(known([[0.5001, 0.6]], [[1.0, 1.0]]), half).overall() is Verdict.REFUTED
     assert plateaus(known([[0.4, 0.6]], [[1.0, 1.0]]), half).overall() is Verdict.UNDECIDED
 
 
 def test_constants_decide_nothing():
-    found = plateaus(known([[0.0, 0.0]], [[0.0, 0.0]]), Goal())
+    found = plateaus(known([[0.0, 0.0]], [[0.0, 0.0]]), 0.1)
     assert not bool(found.deciding.any()) and found.overall() is Verdict.UNDECIDED
 
 
 def test_flat_cells_decide_nothing():
-    found = plateaus(known([[0.0, 0.0], [9.0, 9.0]], [[1e-6, 1e-6], [9.0, 9.0]]), Goal())
+    found = plateaus(known([[0.0, 0.0], [9.0, 9.0]], [[1e-6, 1e-6], [9.0, 9.0]]), 0.1)
     assert found.deciding.tolist() == [False, True]
     assert found.overall() is Verdict.REFUTED
 
 
 def test_overall():
-    def flags(*bits):
-        return torch.tensor(bits, dtype=torch.bool)
+    yes, no, open_ = Verdict.PROVED, Verdict.REFUTED, Verdict.UNDECIDED
 
-    both = flags(1, 1)
-    some = Plateaus(both, both, flags(1, 0), flags(0, 1))
-    none = Plateaus(both, both, flags(0, 0), both)
-    open_ = Plateaus(both, both, flags(0, 0), flags(0, 1))
-    perhaps = Plateaus(flags(0, 1), both, flags(0, 0), flags(0, 1))
-    verdicts = [p.overall() for p in (some, none, open_, perhaps)]
-    assert verdicts == [Verdict.PROVED, Verdict.REFUTED, Verdict.UNDECIDED, Verdict.UNDECIDED]
+    def overall(*cells):
+        return Plateaus(tuple(CellVerdict(*cell) for cell in cells)).overall()
+
+    assert overall((True, True, yes), (True, True, no)) is yes
+    assert overall((True, True, no), (True, True, no)) is no
+    assert overall((True, True, open_), (True, True, no)) is open_
+    assert overall((False, True, open_), (True, True, no)) is open_
+    assert overall((False, False, open_), (True, True, no)) is no
+    assert overall((False, False, open_)) is open_

@@ -1,0 +1,166 @@
+"""Certificates, schema certify-certificate/1: what they say, and how they are read and written.
+
+Every number is an exact double, written by `float.hex`. docs/trust.md specifies each field.
+This package imports neither torch nor numpy, and the checker imports nothing else of `certify`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from theory.claims import Facts
+
+SCHEMA = "certify-certificate/1"
+TRUST = (
+    "Accepted by the checker, this certificate proves its numbers and verdicts for the graph and "
+    "the target written in it, over the real numbers. Trusted: Arb, Z3, SymPy, theory/functions.py "
+    "and the expression reader, certify/certificate.py and certify/checker/. That the graph means "
+    "what the model file means is tested, not proved. Nothing is said of float32 execution."
+)
+
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value of the graph, a primitive of `certify.graph` applied to earlier values.
+
+    Attributes:
+        kind: gather, affine, add, matmul or apply.
+        inputs: numbers of the values it reads; 0 is the input, node i computes value i + 1.
+        shape: of the value.
+        index: gather: flat places, -1 for zero.
+        weight: affine: rows, or None.
+        scale, bias: affine: flat, as many as the value has entries, or None.
+        divisor: affine.
+        function: apply: a name of `theory.functions.FUNCTIONS`.
+    """
+
+    kind: str
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    index: tuple[int, ...] = ()
+    weight: tuple[tuple[float, ...], ...] | None = None
+    scale: tuple[float, ...] | None = None
+    divisor: float = 1.0
+    bias: tuple[float, ...] | None = None
+    function: str = ""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The model as a function of one tensor; `output` is a value with one entry."""
+
+    input_shape: tuple[int, ...]
+    nodes: tuple[Node, ...]
+    output: int
+
+    def shape(self, value: int) -> tuple[int, ...]:
+        """Shape of a value."""
+        return self.nodes[value - 1].shape if value else self.input_shape
+
+
+class Leaf(NamedTuple):
+    """A box, and closed intervals that hold every value there of model, target, model - target."""
+
+    box: tuple[Pair, ...]
+    model: Pair
+    target: Pair
+    difference: Pair
+
+
+class Point(NamedTuple):
+    """The same at one input."""
+
+    at: tuple[float, ...]
+    model: Pair
+    target: Pair
+    difference: Pair
+
+
+class Cut(NamedTuple):
+    """A box is cut in two at a place on one axis; both halves keep the place."""
+
+    axis: int
+    at: float
+
+
+Tree = tuple[Cut | Leaf, ...]  # preorder: a cut, what is below it, what is above it
+
+
+class Cell(NamedTuple):
+    """What is stated of one cell; each pair is a lower and an upper bound.
+
+    Attributes:
+        box: the cell.
+        range: no value of the model lies outside.
+        variation, target_variation: of max - min over the cell.
+        sup_error: of sup |model - target| over the cell.
+    """
+
+    box: tuple[Pair, ...]
+    range: Pair
+    variation: Pair
+    target_variation: Pair
+    sup_error: Pair
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What is stated: the cells, and bounds of sup |model - target| and of the target's total
+    variation over all of them; `witness` is where the lower bound of the first is attained."""
+
+    cells: tuple[Cell, ...]
+    sup_error: Pair
+    target_variation: Pair
+    witness: tuple[float, ...] | None
+
+    @property
+    def facts(self) -> Facts:
+        """What claims may speak of."""
+        return Facts(
+            self.sup_error,
+            self.target_variation,
+            [cell.variation for cell in self.cells],
+            [cell.target_variation for cell in self.cells],
+        )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of `theory.claims` by its label, its numbers by name, and its verdict."""
+
+    label: str
+    numbers: dict[str, float]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Everything that the checker needs, and nothing that it trusts.
+
+    Attributes:
+        header: tool versions, model hash, trust statement: for people, not for the proof.
+        network: the model.
+        target: name and expression; `theory.expressions.parse` reads the expression.
+        domain: a box.
+        stated: the numbers.
+        trees: one for every cell, its leaves as evidence.
+        points: evidence for lower bounds.
+        claims: with their verdicts.
+    """
+
+    header: dict[str, Any]
+    network: Network
+    target: dict[str, str]
+    domain: tuple[Pair, ...]
+    stated: Stated
+    trees: tuple[Tree, ...]
+    points: tuple[Point, ...]
+    claims: tuple[Claim, ...]
+
+    @property
+    def leaves(self) -> int:
+        """How many leaves there are."""
+        return sum(isinstance(entry, Leaf) for tree in self.trees for entry in tree)

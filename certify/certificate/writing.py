@@ -1,0 +1,109 @@
+"""Certificates as JSON data and as files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from certify.certificate import SCHEMA, Cell, Certificate, Cut, Leaf, Network, Point, Tree
+
+
+def as_data(certificate: Certificate) -> dict[str, Any]:
+    """The certificate as JSON data, sealed with its digest."""
+    c = certificate
+    data = {
+        "schema": SCHEMA,
+        **c.header,
+        "target": c.target,
+        "domain": _hex(c.domain),
+        "semantics": "real",
+        "stated": {
+            "cells": [_fields(cell) for cell in c.stated.cells],
+            "sup_error": _hex(c.stated.sup_error),
+            "target_variation": _hex(c.stated.target_variation),
+            "witness": None if c.stated.witness is None else _hex(c.stated.witness),
+        },
+        "claims": [
+            {"label": k.label, "numbers": _hex(k.numbers), "verdict": k.verdict} for k in c.claims
+        ],
+        "points": [_fields(point) for point in c.points],
+        "trees": [[_entry(entry) for entry in tree] for tree in c.trees],
+        "graph": network_data(c.network),
+    }
+    return data | {"digest": digest(data)}
+
+
+def network_data(network: Network) -> dict[str, Any]:
+    """The graph as JSON data; equal for equal graphs."""
+    nodes = []
+    for node in network.nodes:
+        data = {"op": node.kind, "of": list(node.inputs), "shape": list(node.shape)}
+        if node.kind == "gather":
+            data["index"] = list(node.index)
+        if node.kind == "apply":
+            data["function"] = node.function
+        if node.kind == "affine":
+            parts = {n: getattr(node, n) for n in ("weight", "scale", "divisor", "bias")}
+            data |= {n: _hex(part) for n, part in parts.items() if part is not None}
+        nodes.append(data)
+    return {"input": list(network.input_shape), "nodes": nodes, "output": network.output}
+
+
+def digest(data: dict[str, Any]) -> str:
+    """SHA-256 of the data without its digest: ASCII, keys sorted, no blanks."""
+    plain = {name: value for name, value in data.items() if name != "digest"}
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def as_bytes(data: dict[str, Any], *, packed: bool = False) -> bytes:
+    """The file: a line for every field, and one for every cell, point, tree and node."""
+    lines = [f' "{name}": {_lines(value)}' for name, value in data.items()]
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    return gzip.compress(text.encode(), mtime=0) if packed else text.encode()
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict | list):
+        return "[\n  " + ",\n  ".join(map(_compact, value)) + "\n ]"
+    if isinstance(value, dict) and any(isinstance(part, list) for part in value.values()):
+        return "{\n  " + ",\n  ".join(f'"{n}": {_lines(v)}' for n, v in value.items()) + "\n }"
+    return _compact(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _entry(entry: Cut | Leaf) -> Any:
+    if isinstance(entry, Cut):
+        return [entry.axis, entry.at.hex()]
+    return _fields(entry)
+
+
+def _fields(entry: Leaf | Point | Cell) -> dict[str, Any]:
+    return {name: _hex(value) for name, value in entry._asdict().items()}
+
+
+def _hex(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _hex(part) for name, part in value.items()}
+    return value.hex() if isinstance(value, float) else [_hex(part) for part in value]
+
+
+def tree(leaves: Sequence[Leaf]) -> Tree:
+    """A balanced tree over neighboring leaves of one variable, sorted by their lower ends."""
+    out: list[Cut | Leaf] = []
+    stack = [(0, len(leaves))]
+    while stack:
+        first, end = stack.pop()
+        if end - first == 1:
+            out.append(leaves[first])
+        elif end > first:
+            middle = (first + end) // 2
+            out.append(Cut(0, leaves[middle].box[0][0]))
+            stack += [(middle, end), (first, middle)]
+    return tuple(out)

@@ -1,0 +1,20 @@
+"""python -m certify.checker CERTIFICATE: the checker alone, without torch and numpy."""
+
+import argparse
+import sys
+
+from certify.checker.check import in_words, verify
+from theory.errors import PlateauError
+
+parser = argparse.ArgumentParser(prog="python -m certify.checker", description=__doc__)
+parser.add_argument("certificate")
+parser.add_argument("--jobs", type=int, help="processes; one for each core by default")
+parser.add_argument("--sample", type=float, default=1.0, help="part of the leaves to prove")
+
+if __name__ == "__main__":
+    options = parser.parse_args()
+    try:
+        result = verify(options.certificate, options.jobs, options.sample)
+    except PlateauError as error:
+        sys.exit(print(error, file=sys.stderr) or 2)
+    sys.exit(print(in_words(result)) or int(not result.accepted))

@@ -1,0 +1,147 @@
+"""Coverage, and that what is stated follows from the leaves and the points: exact numbers only."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+
+import z3
+
+from certify.certificate import Certificate, Cut, Leaf, Pair, Point, Tree
+from theory.claims import decide
+
+
+class Rejected(Exception):
+    """The certificate does not hold, or its proof was not found; the text says where and why."""
+
+
+@cache
+def cut_covers() -> None:
+    """Z3 proves, for all real numbers: what lies in [lo, hi] lies in [lo, at] or in [at, hi].
+
+    Raises:
+        Rejected: it does not.
+    """
+    x, lo, at, hi = z3.Reals("x lo at hi")
+    solver = z3.Solver()
+    solver.add(lo < at, at < hi, lo <= x, x <= hi)
+    solver.add(z3.Not(z3.Or(z3.And(lo <= x, x <= at), z3.And(at <= x, x <= hi))))
+    if solver.check() != z3.unsat:
+        raise Rejected("Z3 did not prove that a cut interval is covered by its two parts")
+
+
+def leaves_of(tree: Tree, box: tuple[Pair, ...], where: str) -> Iterator[Leaf]:
+    """The leaves, while `cut_covers` shows that they cover `box`; ends are compared exactly.
+
+    Raises:
+        Rejected: they do not.
+    """
+    cut_covers()
+    waiting = [box]
+    for i, entry in enumerate(tree):
+        if not waiting:
+            raise Rejected(f"{where}[{i}]: the tree is complete before this leaf")
+        box = waiting.pop()
+        if isinstance(entry, Cut):
+            lo, hi = box[entry.axis]
+            if not lo < entry.at < hi:
+                raise Rejected(f"{where}[{i}]: the cut at {entry.at!r} is outside {box}")
+            for part in ((entry.at, hi), (lo, entry.at)):
+                waiting.append((*box[: entry.axis], part, *box[entry.axis + 1 :]))
+        elif entry.box != box:
+            raise Rejected(f"{where}[{i}]: the leaf has the box {entry.box}, the tree says {box}")
+        else:
+            yield entry
+    if waiting:
+        raise Rejected(f"{where}: no leaf covers {waiting[-1]}")
+
+
+def check_cells(certificate: Certificate) -> None:
+    """The cells follow each other from one end of the domain to the other, one tree for each.
+
+    Raises:
+        Rejected: they do not.
+    """
+    cells = certificate.stated.cells
+    if len(cells) != len(certificate.trees):
+        raise Rejected(f"{len(cells)} cells, but {len(certificate.trees)} trees")
+    ((place, end),) = certificate.domain
+    for i, cell in enumerate(cells):
+        ((lo, hi),) = cell.box
+        if lo != place:
+            raise Rejected(f"cell {i} begins at {lo!r}, not where the one before ends, {place!r}")
+        place = hi
+    if place != end:
+        raise Rejected(f"the cells end at {place!r}, the domain at {end!r}")
+
+
+def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
+    """Everything but points and leaves themselves: what is said must follow from those.
+
+    Returns:
+        the leaves, each with its tree's place in the file.
+
+    Raises:
+        Rejected: something does not follow.
+    """
+    check_cells(certificate)
+    stated, named = certificate.stated, []
+    points = sorted(certificate.points)
+    firsts = [point.at[0] for point in points]
+    ((least, most),) = certificate.domain
+    if firsts and not least <= firsts[0] <= firsts[-1] <= most:
+        raise Rejected(f"a point lies outside the domain [{least!r}, {most!r}]")
+    for i, (cell, tree) in enumerate(zip(stated.cells, certificate.trees, strict=True)):
+        place = f"trees[{i}]"
+        leaves = list(leaves_of(tree, cell.box, place))
+        named += [(place, leaf) for leaf in leaves]
+        ((lo, hi),) = cell.box
+        near = points[bisect_left(firsts, lo) : bisect_right(firsts, hi)]
+        for f in leaves:
+            held = cell.range[0] <= f.model[0] and f.model[1] <= cell.range[1]
+            _need(held, f"cell {i}: range")
+        _check_spread(leaves, near, "model", cell.variation, f"cell {i}: variation")
+        _check_spread(leaves, near, "target", cell.target_variation, f"cell {i}: target_variation")
+        _check_error(leaves, near, cell.sup_error, f"cell {i}: sup_error")
+    every = [leaf for _, leaf in named]
+    _check_spread(every, points, "target", stated.target_variation, "target_variation")
+    _check_error(every, points, stated.sup_error, "sup_error")
+    at_witness = [point for point in points if point.at == stated.witness]
+    _check_error([], at_witness, (stated.sup_error[0], math.inf), "sup_error at the witness")
+    for claim in certificate.claims:
+        try:
+            verdict = decide(claim.label, claim.numbers, stated.facts).value
+        except ValueError as error:
+            raise Rejected(f"the claim {ascii(claim.label)}: {error}") from None
+        _need(claim.verdict == verdict, f"the verdict on {claim.label}; it is {verdict}, which")
+    return named
+
+
+def _check_spread(leaves: list, points: list, name: str, stated: Pair, what: str) -> None:
+    """max - min: at most the spread of the leaves, at least that of two points."""
+    lo, hi = min(getattr(f, name)[0] for f in leaves), max(getattr(f, name)[1] for f in leaves)
+    _need(stated[1] >= _exact(hi) - _exact(lo), f"{what}, upper end,")
+    low = min((getattr(p, name)[1] for p in points), default=math.inf)
+    high = max((getattr(p, name)[0] for p in points), default=-math.inf)
+    _need(stated[0] <= 0 or stated[0] <= _exact(high) - _exact(low), f"{what}, lower end,")
+
+
+def _check_error(leaves: list[Leaf], points: list[Point], stated: Pair, what: str) -> None:
+    """sup |difference|: at most the largest of the leaves, at least the value at a point."""
+    high = max((max(-f.difference[0], f.difference[1]) for f in leaves), default=0.0)
+    _need(stated[1] >= high, f"{what}, upper end,")
+    low = max((max(p.difference[0], -p.difference[1]) for p in points), default=0.0)
+    _need(stated[0] <= max(low, 0.0), f"{what}, lower end,")
+
+
+def _exact(x: float) -> Fraction | float:
+    """A double without rounding; infinities stay, and compare as they should."""
+    return Fraction(x) if math.isfinite(x) else x
+
+
+def _need(holds: bool, what: str) -> None:
+    if not holds:
+        raise Rejected(f"{what} does not follow from the leaves and points")

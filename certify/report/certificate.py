@@ -1,0 +1,84 @@
+"""From a report to its certificate: the graph, the leaves and the points that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from certify.certificate import TRUST, Cell, Certificate, Claim, Leaf, Point, Stated
+from certify.certificate.writing import tree
+from certify.checking import Report
+from certify.frontend.network import as_network
+from certify.frontend.target import model_graph
+from certify.report.data import versions
+from certify.search import DIFFERENCE, MODEL, TARGET
+from theory.claims import OPPOSITE
+
+OUTPUTS = (MODEL, TARGET, DIFFERENCE)
+
+
+def as_certificate(report: Report) -> Certificate:
+    """Everything that the checker needs to prove the report's numbers and verdicts again."""
+    model, leaves = report.model, report.outcome.state.leaves
+    order = leaves.box[:, 0].argsort()
+    boxes, bounds = leaves.box[order].tolist(), leaves.bounds[..., order].permute(2, 0, 1).tolist()
+    grouped: list[list[Leaf]] = [[] for _ in report.cells]
+    for cell, box, three in zip(leaves.cell[order].tolist(), boxes, bounds, strict=True):
+        grouped[cell].append(Leaf((tuple(box),), *(tuple(three[i]) for i in OUTPUTS)))
+    domain = float(report.cells[0, 0]), float(report.cells[-1, 1])
+    header = {
+        "tool": versions(),
+        "trust": TRUST,
+        "model": {"sha256": model.sha256, "output": report.options.output or 0},
+    }
+    return Certificate(
+        header=header,
+        network=as_network(model_graph(model, report.options.output)),
+        target={"name": report.target.name, "expression": report.target.text},
+        domain=(domain,),
+        stated=_stated(report),
+        trees=tuple(tree(group) for group in grouped),
+        points=tuple(_points(report)),
+        claims=tuple(_claims(report)),
+    )
+
+
+def _claims(report: Report) -> Iterator[Claim]:
+    """The claims asked for, and what is always reported: theorem D3."""
+    for claim in report.claims:
+        yield Claim(claim.label, claim.numbers, claim.verdict.value)
+    if not report.options.no_plateau:
+        verdict = OPPOSITE[report.plateaus.overall()]
+        yield Claim("no-plateau", {"tau": report.options.tau}, verdict.value)
+
+
+def _stated(report: Report) -> Stated:
+    known = report.known
+    columns = (known.range, known.variation, known.target_variation, known.cell_sup)
+    rows = zip(report.cells.tolist(), *(c.T.tolist() for c in columns), strict=True)
+    cells = tuple(Cell((tuple(box),), *map(tuple, pairs)) for box, *pairs in rows)
+    witness = None if known.witness != known.witness else (known.witness,)
+    return Stated(cells, known.sup, tuple(known.target_total.tolist()), witness)
+
+
+def _points(report: Report) -> list[Point]:
+    """The points that some stated bound rests on, each once, in order."""
+    points = report.outcome.state.points
+    lo, hi = points.bounds[:, 0], points.bounds[:, 1]
+    best: dict[tuple[int, int], int] = {}
+    scores = [points.error(), lo[MODEL], -hi[MODEL], lo[TARGET], -hi[TARGET]]
+    for kind, score in enumerate(scores):
+        for i in score.argsort().tolist():  # the last one, the best of its cell, stays
+            best[kind, int(points.cell[i])] = i
+    found: dict[float, Point] = {}
+    values = points.bounds.permute(2, 0, 1).tolist()
+    for i in set(best.values()):
+        x = float(points.x[i])
+        point = Point((x,), *(tuple(values[i][k]) for k in OUTPUTS))
+        found[x] = _both(found.get(x, point), point)
+    return [found[x] for x in sorted(found)]
+
+
+def _both(p: Point, q: Point) -> Point:
+    """What two proofs about one input say together."""
+    pairs = zip(p[1:], q[1:], strict=True)
+    return Point(p.at, *((max(a[0], b[0]), min(a[1], b[1])) for a, b in pairs))

@@ -1,0 +1,169 @@
+"""Polynomials with ball coefficients: one Taylor model in one object.
+
+A polynomial P with the balls B_k encloses a function f on [-1, 1] if for every t of [-1, 1] there
+are numbers b_k in B_k with f(t) = sum_k b_k t^k. Sums and products of enclosures then enclose
+sums and products. The remainder of a Taylor model is the radius of its constant coefficient.
+
+All of it is Arb at the caller's precision (`flint.ctx.prec`), rounded outward; what is not
+defined is nan, and nan is never inside a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sympy as sp
+from flint import arb, arb_poly, arb_series, ctx
+
+from theory.functions import evaluate
+from theory.intervals import BOUNDS, Pair, hull, number
+
+UNIT = arb(0, 1)  # [-1, 1]
+NAN = arb("nan")
+ZERO = arb(0)
+
+
+class Polynomials:
+    """An algebra for `theory.functions.evaluate`: polynomials up to the degree `order`.
+
+    kinks collects places in (-1, 1) where two sides of a maximum seem to be equal: cut there.
+    """
+
+    def __init__(self, order: int):
+        self.order = order
+        self.kinks: list[arb] = []
+        ctx.cap = order + 2  # the longest series that Arb computes
+
+    def function(self, expression: sp.Expr, p: arb_poly) -> arb_poly:
+        """expression(p), in parts or, where that is tighter, as a constant by its range."""
+        parts = evaluate(expression, self, p)
+        return _tighter(parts, lambda: evaluate(expression, BOUNDS, ends(p)))
+
+    def constant(self, value: sp.Expr) -> arb_poly:
+        return arb_poly([number(value)])
+
+    def add(self, a: arb_poly, b: arb_poly) -> arb_poly:
+        return a + b
+
+    def mul(self, a: arb_poly, b: arb_poly) -> arb_poly:
+        return self.cut(a * b)
+
+    def power(self, a: arb_poly, exponent: sp.Rational) -> arb_poly:
+        p, q = int(exponent.p), int(exponent.q)
+        if q == 1 and p >= 0:
+            out = arb_poly([1])
+            for _ in range(p):
+                out = self.mul(out, a)
+        elif p == -1 and q == 1:
+            out = self.smooth(lambda u: 1 / u, a)
+        elif q == 1:
+            out = self.power(self.power(a, sp.Integer(-1)), sp.Integer(-p))
+        elif q == 2 and abs(p) == 1:
+            out = self.smooth(arb_series.sqrt if p == 1 else arb_series.rsqrt, a)
+        else:
+            out = self.smooth(lambda u: (u.log() * (arb(p) / q)).exp(), a)
+        return _tighter(out, lambda: BOUNDS.power(ends(a), exponent))
+
+    def call(self, name: str, a: arb_poly) -> arb_poly:
+        if name == "abs":
+            return self.maximum(a, -a)
+        out = self.smooth(SERIES[name], a) if name in SERIES else arb_poly([NAN])
+        return _tighter(out, lambda: BOUNDS.call(name, ends(a)))
+
+    def maximum(self, a: arb_poly, b: arb_poly) -> arb_poly:
+        """b + max(d, 0) with d = a - b in [lo, hi]. If lo < 0 < hi, the chord s d - s lo with
+        s = hi / (hi - lo) is above max(d, 0), and by at most -s lo, its excess at d = 0."""
+        lo, hi = ends(a - b)
+        if lo >= 0:
+            return a
+        if hi <= 0:
+            return b
+        self.kinks += _crossing(a - b)
+        slope = hi / (hi - lo)
+        middle = slope * lo / -2
+        return b + (a - b) * slope + arb_poly([middle + UNIT * middle])
+
+    def cut(self, p: arb_poly) -> arb_poly:
+        """Terms beyond the order, at most the sum of their magnitudes, join the constant."""
+        if p.length() <= self.order + 1:
+            return p
+        c = p.coeffs()
+        c[0] += UNIT * _magnitude(c[self.order + 1 :])
+        return arb_poly(c[: self.order + 1])
+
+    def smooth(self, f: Callable[[arb_series], arb_series], p: arb_poly) -> arb_poly:
+        """f(p) by Taylor's theorem in t, for f smooth on the range of p.
+
+        For any choice b of coefficients, g(s) = f(b(s)) has g(t) = sum_(k<=K) g_k(0) t^k +
+        g_(K+1)(xi) t^(K+1), where g_k(xi) is the coefficient of s^k in f(b(xi + s)) and xi lies
+        between 0 and t. Arb's series of balls enclose the coefficients for all b, and, with the
+        ball [-1, 1] for xi, for all xi. A constant p has g_(K+1) = 0.
+        """
+        order = self.order if p.length() > 1 else 0
+        try:
+            out = f(arb_series(p.coeffs(), prec=order + 1))
+            coefficients = [out[k] for k in range(order + 1)] if out.prec > order else [NAN]
+            if p.length() > 1:
+                shifted = p(arb_poly([UNIT, 1])).coeffs()
+                rest = f(arb_series(shifted, prec=order + 2))
+                coefficients[0] += UNIT * (rest[order + 1] if rest.prec > order + 1 else NAN)
+        except (ValueError, ZeroDivisionError):  # Arb's way to say "not defined there"
+            coefficients = [NAN]
+        return arb_poly(coefficients)
+
+
+def _tanh(u: arb_series) -> arb_series:
+    """1 - 2 / (exp(2 u) + 1)."""
+    return 1 - 2 / ((u + u).exp() + 1)
+
+
+SERIES: dict[str, Callable[[arb_series], arb_series]] = {
+    "exp": arb_series.exp,
+    "log": arb_series.log,
+    "sin": arb_series.sin,
+    "cos": arb_series.cos,
+    "erf": arb_series.erf,
+    "tanh": _tanh,
+}
+
+
+def _crossing(d: arb_poly) -> list[arb]:
+    """Where d changes its sign between -1 and 1, roughly; nothing is proved of it."""
+    d = arb_poly([c.mid() for c in d.coeffs()])
+    lo, hi, first = arb(-1), arb(1), d(arb(-1)).mid()
+    if not first * d(arb(1)).mid() < 0:
+        return []
+    for _ in range(ctx.prec):
+        middle = ((lo + hi) / 2).mid()
+        lo, hi = (middle, hi) if d(middle).mid() * first > 0 else (lo, middle)
+    return [hi] if -1 < hi < 1 else []
+
+
+def ends(p: arb_poly) -> Pair:
+    """Exact lower and upper ends of an interval with all values on [-1, 1]; nan if unknown.
+
+    Where |p'| >= |c_1| - sum_(k>1) k |c_k| > 0, p is monotone for every choice of coefficients in
+    its balls, and its values at -1 and 1 are the ends.
+    """
+    c = p.coeffs() or [ZERO]
+    if len(c) > 1 and abs(c[1]) > sum((abs(b) * k for k, b in enumerate(c) if k > 1), ZERO):
+        lo, hi = p(arb(-1)), p(arb(1))
+        lo, hi = (lo, hi) if c[1] > 0 else (hi, lo)
+    else:
+        spread = _magnitude(c[1:])
+        lo, hi = c[0] - spread, c[0] + spread
+    return (lo.lower(), hi.upper()) if lo.is_finite() and hi.is_finite() else (NAN, NAN)
+
+
+def _magnitude(coefficients: list[arb]) -> arb:
+    return sum((abs(c) for c in coefficients), ZERO)
+
+
+def _tighter(p: arb_poly, values: Callable[[], Pair]) -> arb_poly:
+    """p, or the range of the same function if p is mostly remainder and the range is narrower."""
+    c = p.coeffs() or [ZERO]
+    finite = all(b.is_finite() for b in c)
+    if finite and c[0].rad() <= _magnitude(c[1:]):
+        return p
+    known = hull(*values())
+    return arb_poly([known]) if not finite or known.rad() < c[0].rad() else p
