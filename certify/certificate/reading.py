@@ -94,6 +94,8 @@ def from_data(data: Any) -> Certificate:
         raise Malformed("the digest does not fit: the file was changed or damaged")
     network = _network(_get(data, "graph", dict, "graph"))
     variables = math.prod(network.input_shape)
+    if variables != 1:
+        raise Malformed(f"graph.input has {variables} variables; this version reads one")
     domain = _box(data.get("domain"), variables, "domain")
     stated = _stated(_get(data, "stated", dict, "stated"), variables)
     trees = [

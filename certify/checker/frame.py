@@ -116,7 +116,10 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
             verdict = decide(claim.label, claim.numbers, stated.facts).value
         except ValueError as error:
             raise Rejected(f"the claim {ascii(claim.label)}: {error}") from None
-        _need(claim.verdict == verdict, f"the verdict on {claim.label}; it is {verdict}, which")
+        if claim.verdict != verdict:
+            raise Rejected(
+                f"{claim.label}: the verdict stated is not the one that follows, {verdict}"
+            )
     return named
 
 

@@ -16,7 +16,8 @@ WIDTH = 88
 
 def block(head: str, lines: list[str]) -> str:
     """`head` in the margin, the lines beside it."""
-    wrapped = [part for line in lines for part in textwrap.wrap(line, WIDTH - INDENT) or [""]]
+    whole = textwrap.TextWrapper(WIDTH - INDENT, break_long_words=False, break_on_hyphens=False)
+    wrapped = [part for line in lines for part in whole.wrap(line) or [""]]
     first, *rest = wrapped
     return "\n".join([f"{head:<{INDENT}}{first}", *(" " * INDENT + line for line in rest)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -162,6 +163,45 @@ def test_verdicts_set_the_exit_code(tiny_file, tmp_path):
     path = tmp_path / "report.json"
     assert certify(*base, "--json", path).exit_code == 0
     assert json.loads(path.read_text())["search"]["stopped_by"] == "closed"
+
+
+def test_certificates_are_written_and_verified(tiny_file, constant_file, tmp_path):
+    """Exit codes 0, 1 and 2 of verify; check --verify chains both."""
+    path = tmp_path / "model.cert.json"
+    base = ("check", tiny_file, "--target", "exp", "--cells", 2)
+    out = certify(*base, "--certificate", path, "--json", tmp_path / "report.json")
+    assert out.exit_code == 0 and f"certify verify {path}" in " ".join(out.stdout.split())
+    said = json.loads((tmp_path / "report.json").read_text())["certificate"]
+    assert said["path"] == str(path) and said["checked"] is False
+    assert said["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    out = certify("verify", path, "--model", tiny_file)
+    assert out.exit_code == 0 and out.stdout.startswith("ACCEPTED"), out.output
+    out = certify("verify", path, "--model", constant_file)
+    assert out.exit_code == 1 and out.stdout.startswith("REJECTED")
+    out = certify("verify", path, "--sample", 0.1, "--jobs", 1)
+    assert out.exit_code == 0 and "checked 10.9 % of leaves" in out.stdout
+    out = certify("verify", tiny_file)
+    assert out.exit_code == 2 and "not a certificate" in out.stderr
+    for wrong in (("--jobs", 0), ("--sample", 0), ("--sample", 1.5), ("--model", tmp_path / "no")):
+        assert certify("verify", path, *wrong).exit_code == 2
+    assert certify(*base, "--certificate", tmp_path / "no" / "x.json").exit_code == 2
+
+
+def test_check_and_verify_in_one(tiny_file, tmp_path):
+    packed = tmp_path / "c.json.gz"
+    base = ("check", tiny_file, "--target", "exp", "--cells", 2, "--verify")
+    out = certify(*base, "--certificate", packed)
+    assert out.exit_code == 0 and "ACCEPTED    64 of 64" in out.stdout, out.output
+    assert packed.read_bytes()[:2] == b"\x1f\x8b"
+    out = certify(*base, "--json", "-")
+    assert json.loads(out.stdout)["certificate"] == {
+        "path": None, "sha256": None, "checked": True}  # fmt: skip
+
+
+def test_a_certificate_that_the_checker_rejects_is_an_internal_error(tiny_file, monkeypatch):
+    monkeypatch.setattr("certify.report.proof._checked", lambda path: (False, "REJECTED    no"))
+    out = certify("check", tiny_file, "--target", "exp", "--cells", 2, "--verify")
+    assert out.exit_code == 5 and "REJECTED" in out.stdout and "internal error" in out.stderr
 
 
 @pytest.mark.parametrize(

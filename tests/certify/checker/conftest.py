@@ -1,0 +1,52 @@
+"""Certificates to break: of a tiny tanh network against exp, and of a small ReLU network."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+import certify.run as loop
+from certify.certificate.reading import from_data
+from certify.certificate.writing import as_data, digest
+from certify.checker.check import verify
+from certify.checking import Options, check
+from certify.report.certificate import as_certificate
+from certify.run import Limits
+
+
+@pytest.fixture(scope="session")
+def few_boxes():
+    """The search begins with 2 boxes instead of 64: a certificate of few leaves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "FIRST", 2)
+        yield
+
+
+@pytest.fixture(scope="session")
+def report(tiny_file, few_boxes):
+    options = Options(cells=2, within=0.9, constant_up_to=0.75, gap=0.1, limits=Limits(20))
+    return check(str(tiny_file), "exp", options)
+
+
+@pytest.fixture(scope="session")
+def sealed(report):
+    """The certificate as JSON data."""
+    return json.loads(json.dumps(as_data(as_certificate(report))))
+
+
+@pytest.fixture
+def data(sealed):
+    """A copy to change."""
+    return copy.deepcopy(sealed)
+
+
+@pytest.fixture(scope="session")
+def judged():
+    """Seal changed data again, read it and verify it in this process."""
+
+    def verified(changed, **options):
+        return verify(from_data(changed | {"digest": digest(changed)}), jobs=1, **options)
+
+    return verified

@@ -1,0 +1,296 @@
+"""What is true is accepted, however it was found; what is false is rejected, and why is said."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import certify.checker.check as whole
+import certify.checker.prove as prove
+from certify.certificate.reading import from_data, read
+from certify.certificate.writing import as_bytes, as_data, digest
+from certify.checker.check import in_words, verify
+from certify.checking import Options, check
+from certify.report.certificate import as_certificate
+from probes.zoo.make import ZOO, path
+
+ROOT = Path(__file__).parents[3]
+QUICK = ("exp", "exp_relu", "cbrt")
+
+
+def moved(text, factor):
+    """A number written by float.hex, away from or toward zero."""
+    return (float.fromhex(text) * factor).hex()
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in ZOO]
+)
+def test_the_zoo_is_accepted(name):
+    report = check(str(path(name)), ZOO[name].target, Options(no_plateau=True))
+    certificate = as_certificate(report)
+    raw = as_bytes(as_data(certificate))
+    graph = as_bytes({"graph": as_data(certificate)["graph"]})
+    assert len(raw) - len(graph) < 1024 * certificate.leaves
+    result = verify(certificate)
+    assert result.accepted, result.reason
+    assert result.checked == result.leaves == len(report.outcome.state.leaves)
+    assert result.judged["z3"] >= 3 * result.leaves - result.judged["arb"]
+
+
+def test_the_small_one_is_accepted(report, sealed, judged):
+    result = judged(sealed)
+    assert result.accepted, result.reason
+    assert [claim.verdict.value for claim in report.claims] == ["REFUTED", "PROVED"]
+    assert in_words(result).startswith("ACCEPTED    ")
+
+
+def test_looser_is_still_true(data, judged):
+    """Bounds ten times as wide as needed."""
+    for tree in data["trees"]:
+        for leaf in tree:
+            if isinstance(leaf, dict):
+                leaf["difference"] = [(-50.0).hex(), (50.0).hex()]
+                leaf["model"] = [(-math.inf).hex(), math.inf.hex()]
+    data["stated"]["sup_error"][1] = (50.0).hex()
+    for cell in data["stated"]["cells"]:
+        cell["sup_error"][1], cell["range"] = (50.0).hex(), [(-math.inf).hex(), math.inf.hex()]
+        cell["variation"][1] = math.inf.hex()
+    data["claims"] = []
+    result = judged(data)
+    assert result.accepted, result.reason
+
+
+def leaf_of(data, cell=0):
+    return next(entry for entry in data["trees"][cell] if isinstance(entry, dict))
+
+
+@pytest.mark.parametrize("name", ["model", "target", "difference"])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_tightened_leaf_is_refuted_with_its_place(data, judged, name, side):
+    leaf = leaf_of(data)
+    lo, hi = map(float.fromhex, leaf[name])
+    leaf[name][side] = (lo + 0.01 * (hi - lo) if side == 0 else hi - 0.01 * (hi - lo)).hex()
+    result = judged(data)
+    assert not result.accepted
+    assert f"the {name} is" in result.reason and "trees[0], leaf" in result.reason
+
+
+def test_tightened_by_very_little(data, judged):
+    """The engine's slack is some 1e-15; a bound beyond it by 1e-12 is false."""
+    leaf = leaf_of(data)
+    leaf["target"][1] = moved(leaf["target"][1], 1 - 1e-12)
+    assert "the target is" in judged(data).reason
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d["trees"][0].pop(), "no leaf covers"),
+        (lambda d: d["trees"][0].append(leaf_of(d)), "complete before"),
+        (lambda d: d["trees"].pop(), "2 cells, but 1 trees"),
+        (lambda d: d["trees"].__setitem__(0, []), "no leaf covers"),
+        (lambda d: d["trees"].reverse(), "the tree says"),
+        (lambda d: d["trees"][0].insert(0, [0, (0.75).hex()]), "is outside"),
+        (lambda d: d["stated"]["cells"].pop(), "1 cells, but 2 trees"),
+        (lambda d: (d["stated"]["cells"].clear(), d["trees"].clear()), "the cells end at"),
+        (lambda d: d["stated"]["cells"].reverse(), "begins at"),
+        (lambda d: d["domain"].__setitem__(0, [(-1.0).hex(), (2.0).hex()]), "the cells end at"),
+        (lambda d: d["points"].clear(), "lower end"),
+        (lambda d: d["points"][0].update(at=[(7.0).hex()]), "outside the domain"),
+        (lambda d: d["points"][0].update(target=[(5.0).hex(), (6.0).hex()]), "points[0]: at"),
+        (lambda d: d["stated"].update(witness=[(0.123).hex()]), "sup_error at the witness"),
+        (lambda d: d["stated"].update(witness=None), "sup_error at the witness"),
+        (lambda d: d["stated"]["sup_error"].__setitem__(0, (50.0).hex()), "sup_error, lower end"),
+        (lambda d: d["stated"]["sup_error"].__setitem__(1, (0.5).hex()), "sup_error, upper end"),
+        (lambda d: d["stated"]["target_variation"].__setitem__(1, (1.0).hex()), "upper end"),
+        (lambda d: d["claims"][0].update(verdict="PROVED"), "within: the verdict"),
+        (lambda d: d["claims"][0].update(label="other"), "no claim"),
+        (lambda d: d["claims"][0].update(numbers={}), "no claim"),
+        (lambda d: d["target"].update(expression="sin(x)"), "points[0]"),
+    ],
+)  # fmt: skip
+def test_what_does_not_follow(data, judged, change, says):
+    change(data)
+    result = judged(data)
+    assert not result.accepted and says in result.reason, result.reason
+    assert in_words(result).startswith("REJECTED    ")
+
+
+@pytest.mark.parametrize("field", ["range", "variation", "target_variation", "sup_error"])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_cell_that_says_too_much(data, judged, field, side):
+    cell = data["stated"]["cells"][1]
+    lo, hi = map(float.fromhex, cell[field])
+    cell[field][side] = (lo + 0.3 * (hi - lo) + 0.01 if side == 0 else hi - 0.3 * (hi - lo)).hex()
+    result = judged(data)
+    assert not result.accepted and "cell 1" in result.reason, result.reason
+
+
+def test_a_changed_weight(data, judged):
+    node = next(node for node in data["graph"]["nodes"] if "weight" in node)
+    node["weight"][0][0] = moved(node["weight"][0][0], 1.001)
+    assert not judged(data).accepted
+
+
+def test_an_unchecked_leaf_is_a_rejection(report, monkeypatch):
+    """Whatever goes wrong while a leaf is proved is a reason to reject."""
+    certificate = as_certificate(report)
+
+    def broken(*args):
+        raise ArithmeticError("no")
+
+    monkeypatch.setattr(whole, "prove_leaf", broken)
+    result = verify(certificate, jobs=1)
+    assert not result.accepted and "broke off" in result.reason
+    monkeypatch.setattr(whole, "_work", lambda chunk: ("", whole.Counter()))
+    assert verify(certificate, jobs=1).reason == "not every leaf was looked at"
+
+
+def die(*args):
+    os._exit(9)
+
+
+def test_a_worker_that_dies_is_a_rejection(report, monkeypatch):
+    monkeypatch.setattr(whole, "prove_leaf", die)
+    result = verify(as_certificate(report), jobs=2)
+    assert not result.accepted and "worker" in result.reason
+
+
+def test_a_proof_that_is_not_found_is_a_rejection(report, monkeypatch):
+    """Order 2 and a handful of pieces prove no bound that is tight to 1e-13."""
+    monkeypatch.setattr(prove, "ATTEMPTS", ((2, 64, 64),))
+    monkeypatch.setattr(prove, "MOST_PIECES", 5)
+    result = verify(as_certificate(report), jobs=1)
+    assert not result.accepted and "not proved with 5 pieces" in result.reason
+
+
+def test_cutting_finds_proofs(report, monkeypatch):
+    monkeypatch.setattr(prove, "ATTEMPTS", ((6, 128, 64),))
+    result = verify(as_certificate(report), jobs=1)
+    assert result.accepted and result.judged["pieces"] > result.leaves
+
+
+def test_a_sample_is_called_one(sealed, judged):
+    result = judged(sealed, sample=0.3)
+    assert result.accepted and 0 < result.checked < result.leaves
+    assert in_words(result).startswith("ACCEPTED    checked ")
+    assert judged(sealed, sample=1.0).checked == result.leaves
+
+
+def test_the_first_failure_is_named(data, report):
+    """With several processes too."""
+    for tree in data["trees"]:
+        leaf = [entry for entry in tree if isinstance(entry, dict)][-1]
+        leaf["target"][1] = moved(leaf["target"][1], 0.9)
+    for cell in data["stated"]["cells"]:
+        cell["target_variation"][0] = (0.0).hex()
+    data["claims"] = []
+    result = verify(from_data(data | {"digest": digest(data)}), jobs=2)
+    assert not result.accepted and result.reason.startswith("trees[0], leaf")
+
+
+def million_leaves(depth):
+    """The domain cut into 2^depth equal leaves of a constant model, as data."""
+    count = 2**depth
+    bounds = {n: [(-1.0).hex(), (1.0).hex()] for n in ("model", "target", "difference")}
+    tree = []
+
+    def grow(lo, hi):
+        if hi - lo == 1:
+            box = [[(lo / count).hex(), (hi / count).hex()]]
+            tree.append({"box": box, **bounds})
+        else:
+            middle = (lo + hi) // 2
+            tree.append([0, (middle / count).hex()])
+            grow(lo, middle)
+            grow(middle, hi)
+
+    grow(0, count)
+    pair = [(0.0).hex(), (2.0).hex()]
+    cell = {"box": [[(0.0).hex(), (1.0).hex()]], "range": bounds["model"], "variation": pair,
+            "target_variation": pair, "sup_error": pair}  # fmt: skip
+    zero = {"op": "affine", "of": [0], "shape": [1], "weight": [[(0.0).hex()]],
+            "divisor": (1.0).hex()}  # fmt: skip
+    return {
+        "schema": "certify-certificate/1", "semantics": "real",
+        "target": {"name": "x", "expression": "x"}, "domain": cell["box"],
+        "stated": {"cells": [cell], "sup_error": pair, "target_variation": pair, "witness": None},
+        "claims": [], "points": [], "trees": [tree],
+        "graph": {"input": [1], "nodes": [zero], "output": 1},
+    }  # fmt: skip
+
+
+def test_many_leaves_are_covered_and_the_false_one_found(tmp_path):
+    data = million_leaves(12)
+    leaf = [entry for entry in data["trees"][0] if isinstance(entry, dict)][9]
+    leaf["target"][1] = (1e-3).hex()
+    file = tmp_path / "many.json"
+    file.write_bytes(as_bytes(data | {"digest": digest(data)}))
+    result = verify(file)
+    assert not result.accepted and "the target is" in result.reason
+    assert result.leaves == 4096
+
+
+@pytest.mark.slow
+def test_a_million_leaves_are_covered(tmp_path):
+    """In under 1 GiB a value and two minutes; the first leaf is false, so that no more is asked."""
+    data = million_leaves(20)
+    leaf_of(data)["target"][1] = (1e-9).hex()
+    file = tmp_path / "million.json"
+    file.write_bytes(as_bytes(data | {"digest": digest(data)}))
+    began = time.perf_counter()
+    result = verify(file, jobs=2)
+    assert not result.accepted and result.leaves == 2**20
+    assert time.perf_counter() - began < 300
+
+
+ALONE = """
+import sys
+for name in ("torch", "numpy", "typer", "rich", "scipy"):
+    sys.modules[name] = None
+import runpy
+sys.argv = ["certify.checker", *sys.argv[1:]]
+runpy.run_module("certify.checker", run_name="__main__")
+"""
+
+
+def alone(*args):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", ALONE, *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+
+def test_it_runs_alone(sealed, data, tmp_path):
+    """Without torch, numpy, typer and rich; the three exit codes."""
+    good, bad, none = (tmp_path / name for name in ("good.json", "bad.json.gz", "none.json"))
+    good.write_bytes(as_bytes(sealed))
+    data["claims"][0]["verdict"] = "PROVED"
+    bad.write_bytes(as_bytes(data | {"digest": digest(data)}, packed=True))
+    out = alone(good)
+    assert out.returncode == 0 and out.stdout.startswith("ACCEPTED"), out.stderr
+    out = alone(bad, "--jobs", 1)
+    assert out.returncode == 1 and out.stdout.startswith("REJECTED"), out.stderr
+    out = alone(none)
+    assert out.returncode == 2 and "cannot be read" in out.stderr and "Traceback" not in out.stderr
+
+
+def test_it_is_small():
+    files = sorted((ROOT / "certify" / "checker").glob("*.py"))
+    assert sum(len(file.read_text().splitlines()) for file in files) < 500
+
+
+def test_read_gives_back_what_was_written(report, tmp_path):
+    certificate = as_certificate(report)
+    file = tmp_path / "c.json"
+    file.write_bytes(as_bytes(as_data(certificate)))
+    assert read(file) == certificate
+    assert json.loads(file.read_bytes()) == copy.deepcopy(as_data(certificate))

@@ -1,0 +1,83 @@
+"""Claims are decided by exact comparison of what is known, in both directions."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from theory.claims import CLAIMS, Facts, Known, Verdict, decide, some_plateau
+
+NUMBERS = st.floats(0, 1e300) | st.sampled_from([0.0, 5e-324, 1.0, math.inf])
+
+
+def facts(sup=(0.0, 1.0), variation=((0.0, 1.0),), target=((1.0, 1.0),), total=(1.0, 1.0)):
+    return Facts(sup, total, variation, target)
+
+
+@given(NUMBERS, NUMBERS, st.floats(0, 1e300))
+def test_within(a, b, bound):
+    lo, hi = min(a, b), max(a, b)
+    verdict = decide("within", {"bound": bound}, facts(sup=(lo, hi)))
+    expected = "PROVED" if hi <= bound else "REFUTED" if math.inf > lo > bound else "UNDECIDED"
+    assert verdict.value == expected
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=5), st.floats(0, 1e300))
+def test_constant_up_to(pairs, bound):
+    pairs = [(min(p), max(p)) for p in pairs]
+    verdict = decide("constant-up-to", {"bound": bound}, facts(variation=pairs))
+    proved = all(hi <= bound for _, hi in pairs)
+    refuted = any(math.inf > lo > bound for lo, _ in pairs)
+    assert verdict.value == ("PROVED" if proved else "REFUTED" if refuted else "UNDECIDED")
+
+
+@given(st.floats(1e-3, 1e3), st.floats(1e-3, 0.99), st.integers(-2, 2))
+def test_no_plateau_at_the_edge(size, tau, steps):
+    high = tau * size
+    for _ in range(abs(steps)):
+        high = math.nextafter(high, math.inf if steps > 0 else 0.0)
+    known = facts(variation=[(high, high)], target=[(size, size)], total=(size, size))
+    plateau = Fraction(high) <= Fraction(tau) * Fraction(size)
+    assert decide("no-plateau", {"tau": tau}, known).value == ("REFUTED" if plateau else "PROVED")
+
+
+def test_no_plateau_needs_a_deciding_cell():
+    flat = facts(variation=[(0.0, 0.0)], target=[(0.0, 0.0)], total=(0.0, 0.0))
+    assert decide("no-plateau", {"tau": 0.1}, flat) is Verdict.UNDECIDED
+    assert some_plateau([]) is Verdict.UNDECIDED
+
+
+def test_nan_and_infinity_say_nothing():
+    for pair in ((math.nan, math.nan), (-math.inf, math.inf), (math.nan, 2.0)):
+        assert decide("within", {"bound": 1.0}, facts(sup=pair)) is Verdict.UNDECIDED
+
+
+def test_contradictions_prove_nothing():
+    with pytest.raises(ValueError, match="contradict"):
+        decide("within", {"bound": 1.0}, facts(sup=(2.0, 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("label", "numbers"),
+    [("other", {}), ("within", {}), ("within", {"tau": 0.1}), ("no-plateau", {"bound": 1.0}),
+     ("within", {"bound": 1.0, "more": 2.0})],
+)  # fmt: skip
+def test_no_such_claim(label, numbers):
+    with pytest.raises(ValueError, match="no claim"):
+        decide(label, numbers, facts())
+
+
+def test_a_solver_that_gives_up_has_shown_nothing():
+    known = Known()
+    number = known.number("x", (0.0, 1.0))
+    known.solver.set("rlimit", 1)
+    assert known.decide(number * number * number + number <= 2) is Verdict.UNDECIDED
+
+
+def test_every_claim_names_its_numbers():
+    for kind in CLAIMS.values():
+        assert kind.parameters and callable(kind.judge)
