@@ -27,12 +27,12 @@ def inside(p: arb_poly, bound: Pair, bits: int | None = 64) -> tuple[str, Fracti
             is added to the radius; None leaves them exact.
 
     Returns:
-        who proved it, "z3" or "bernstein", and None; or "" and, where one is known, a t of
-        [-1, 1] where it may fail.
+        who proved it, "z3" or "bernstein", or "nobody needs to" where both ends are infinite, and
+        None; or "" and, where one is known, a t of [-1, 1] where it may fail.
     """
     lo, hi = bound
     if lo == -math.inf and hi == math.inf:
-        return "z3", None
+        return "nobody needs to", None
     balls = p.coeffs()
     if lo == math.inf or hi == -math.inf or not all(abs(c) < HUGE for c in balls):
         return "", None

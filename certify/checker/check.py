@@ -125,4 +125,5 @@ def in_words(result: Result) -> str:
         part = f"checked {100 * result.checked / result.leaves:.3g} % of leaves: {part}"
     return f"""ACCEPTED    {part}, in {judged["pieces"]} pieces; {result.seconds:.1f} s
             inequalities proved by Z3: {judged["z3"]}, by Bernstein form: {judged["bernstein"]}, \
-by Arb: {judged["arb"]}; points by Arb: {judged["points"]}"""
+by Arb: {judged["arb"]};
+            infinite bounds: {judged["nobody needs to"]}; points by Arb: {judged["points"]}"""

@@ -87,7 +87,7 @@ def test_the_radius_counts(who):
 def test_infinite_bounds(who):
     inf = math.inf
     p = arb_poly([0, 1])
-    assert inside(p, (-inf, inf)) == ("z3", None)
+    assert inside(p, (-inf, inf)) == ("nobody needs to", None)
     assert inside(p, (-inf, 1.0)) == (who, None) and inside(p, (-1.0, inf)) == (who, None)
     assert not inside(p, (-inf, 0.5))[0] and not inside(p, (-0.5, inf))[0]
     for bound in ((inf, inf), (-inf, -inf), (inf, -inf), (1.0, -1.0)):
