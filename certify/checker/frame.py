@@ -100,9 +100,8 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
         named += [(place, leaf) for leaf in leaves]
         ((lo, hi),) = cell.box
         near = points[bisect_left(firsts, lo) : bisect_right(firsts, hi)]
-        for f in leaves:
-            held = cell.range[0] <= f.model[0] and f.model[1] <= cell.range[1]
-            _need(held, f"cell {i}: range")
+        low, high = cell.range
+        _need(all(low <= f.model[0] and f.model[1] <= high for f in leaves), f"cell {i}: range")
         _check_spread(leaves, near, "model", cell.variation, f"cell {i}: variation")
         _check_spread(leaves, near, "target", cell.target_variation, f"cell {i}: target_variation")
         _check_error(leaves, near, cell.sup_error, f"cell {i}: sup_error")
@@ -116,10 +115,8 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
             verdict = decide(claim.label, claim.numbers, stated.facts).value
         except ValueError as error:
             raise Rejected(f"the claim {ascii(claim.label)}: {error}") from None
-        if claim.verdict != verdict:
-            raise Rejected(
-                f"{claim.label}: the verdict stated is not the one that follows, {verdict}"
-            )
+        said = ascii(claim.verdict)[:20]
+        _need(claim.verdict == verdict, f"the verdict on {claim.label} is {verdict}; {said}")
     return named
 
 

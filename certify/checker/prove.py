@@ -55,8 +55,7 @@ def prove_leaf(evaluator: Evaluator, leaf: Leaf, where: str) -> Counter[str]:
         lo, hi = waiting.pop()
         proofs, cuts = _prove_piece(evaluator, lo, hi, leaf, where)
         judged += proofs
-        places = [lo, *cuts, hi]
-        waiting += reversed(list(pairwise(places))) if cuts else []
+        waiting += reversed(list(pairwise([lo, *cuts, hi]))) if cuts else []
     return judged
 
 

@@ -112,7 +112,7 @@ def test_tightened_by_very_little(data, judged):
         (lambda d: d["stated"]["sup_error"].__setitem__(0, (50.0).hex()), "sup_error, lower end"),
         (lambda d: d["stated"]["sup_error"].__setitem__(1, (0.5).hex()), "sup_error, upper end"),
         (lambda d: d["stated"]["target_variation"].__setitem__(1, (1.0).hex()), "upper end"),
-        (lambda d: d["claims"][0].update(verdict="PROVED"), "within: the verdict"),
+        (lambda d: d["claims"][0].update(verdict="PROVED"), "the verdict on within is REFUTED"),
         (lambda d: d["claims"][0].update(label="other"), "no claim"),
         (lambda d: d["claims"][0].update(numbers={}), "no claim"),
         (lambda d: d["target"].update(expression="sin(x)"), "points[0]"),
