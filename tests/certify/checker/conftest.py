@@ -17,17 +17,12 @@ from certify.run import Limits
 
 
 @pytest.fixture(scope="session")
-def few_boxes():
-    """The search begins with 2 boxes instead of 64: a certificate of few leaves."""
+def report(tiny_file):
+    """The search begins with 2 boxes instead of 64, so that there are few leaves."""
+    options = Options(cells=2, within=0.9, constant_up_to=0.75, gap=0.1, limits=Limits(20))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "FIRST", 2)
-        yield
-
-
-@pytest.fixture(scope="session")
-def report(tiny_file, few_boxes):
-    options = Options(cells=2, within=0.9, constant_up_to=0.75, gap=0.1, limits=Limits(20))
-    return check(str(tiny_file), "exp", options)
+        return check(str(tiny_file), "exp", options)
 
 
 @pytest.fixture(scope="session")
