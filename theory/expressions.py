@@ -14,15 +14,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sympy as sp
 from flint import arb, ctx
 
 from theory.errors import BadRequest
-from theory.functions import FUNCTIONS, program, x
-from theory.intervals import number
+from theory.functions import FUNCTIONS, evaluate, program, x
+from theory.intervals import BOUNDS, hull, number
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 50
@@ -33,6 +36,7 @@ MAX_EXPONENT = 64
 #: Literals lie between 10^-300 and 10^300; no constant exceeds 2^1024 or needs more bits.
 MAX_DECADE = 300
 MAX_BITS = 1024
+PATIENCE = 5.0  # seconds for reading one expression
 
 ACCEPTED = (
     "one variable x, numbers such as 0.1 or 1e-3, pi, e, + - * / ^, parentheses, "
@@ -65,6 +69,8 @@ BINARY: dict[str, Callable[[sp.Expr, sp.Expr], sp.Expr]] = {
     "max": lambda u, v: sp.Max(u, v, evaluate=False),
     "min": lambda u, v: -sp.Max(-u, -v, evaluate=False),
 }
+#: The same functions of x itself, for values.
+TEMPLATES = {name: function(x) for name, function in UNARY.items()}
 #: Nodes that a function adds, and how often it writes its argument down.
 GROWTH = {
     name: (function(x).count(x), len(list(sp.preorder_traversal(function(x)))))
@@ -96,9 +102,37 @@ def parse(text: str) -> sp.Expr:
             f"the target expression has {len(text)} characters; at most {MAX_LENGTH} are read."
         )
     try:
-        return _Reader(text).read()
+        with _seconds(PATIENCE):
+            return _Reader(text).read()
+    except BadRequest:
+        raise
     except RecursionError:
         raise BadRequest("the target expression is nested too deeply; simplify it.") from None
+    except Exception as problem:  # SymPy meets infinities and zero divisors in its own ways
+        why = "it takes too long" if isinstance(problem, TimeoutError) else repr(problem)[:200]
+        raise BadRequest(
+            f"the target expression cannot be simplified ({why}); write it in another way."
+        ) from None
+
+
+@contextmanager
+def _seconds(limit: float) -> Iterator[None]:
+    """Raise TimeoutError after so many seconds, where the system and the thread have alarms."""
+    alarms = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not alarms or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @dataclass(frozen=True)
@@ -267,10 +301,33 @@ class _Reader:
             raise self.problem(
                 token, "the expression is too long once its functions are written out"
             )
+        value = None
+        if token.text in UNARY and not parts[0].expression.free_symbols:
+            value = self.check_value(token, parts[0].expression)
         result = function(*(part.expression for part in parts))
+        if value is not None and not self.equal(value, result):
+            raise self.problem(token, "SymPy takes the value here for another one")
         if constant or result.is_Atom:
             self.check_constant(token, result)
         return Value(result, constant, size)
+
+    def check_value(self, token: Token, argument: sp.Expr) -> arb:
+        """The value of a function at a constant, before SymPy sees it: it may be too large for
+        SymPy, or so small that SymPy takes it for 0."""
+        with ctx.workprec(2 * MAX_BITS):
+            ball = number(argument)
+            value = hull(*evaluate(TEMPLATES[token.text], BOUNDS, (ball.lower(), ball.upper())))
+        if not value.is_finite():
+            raise self.problem(token, "the result here is not a real number")
+        if not abs(value) < arb(2) ** MAX_BITS:
+            raise self.problem(token, "the result here exceeds 10^308")
+        return value
+
+    @staticmethod
+    def equal(value: arb, constant: sp.Expr) -> bool:
+        """Whether a constant of SymPy's may be the value, to 2048 bits."""
+        with ctx.workprec(2 * MAX_BITS):
+            return not constant.free_symbols and value.overlaps(number(constant))
 
     def check_constant(self, token: Token, constant: sp.Expr) -> None:
         if constant.free_symbols:

@@ -87,6 +87,11 @@ def _range_log(a: Pair) -> Pair:
 
 
 def _range_wave(a: Pair, cos: bool) -> Pair:
+    ends = (a[0].cos(), a[1].cos()) if cos else (a[0].sin(), a[1].sin())
+    if not cos and a[0] > -1.5 and a[1] < 1.5:  # sin increases on [-pi/2, pi/2]
+        return outward(*ends)
+    if cos and (a[0] >= 0 and a[1] < 3 or a[0] > -3 and a[1] <= 0):  # cos is monotone there
+        return outward(*(ends if a[0] < 0 else ends[::-1]))
     ball = hull(*a)
     if not ball.is_finite():
         return arb(-1), arb(1)

@@ -46,12 +46,15 @@ class Polynomials:
         return a + b
 
     def mul(self, a: arb_poly, b: arb_poly) -> arb_poly:
-        return self.cut(a * b)
+        """Arb's product with the zero polynomial is 0, but 0 times nothing known is not known."""
+        if (a.length() and b.length()) or (finite(a) and finite(b)):
+            return self.cut(a * b)
+        return arb_poly([NAN])
 
     def power(self, a: arb_poly, exponent: sp.Rational) -> arb_poly:
         p, q = int(exponent.p), int(exponent.q)
         if q == 1 and p >= 0:
-            out = arb_poly([1])
+            out = arb_poly([1 if finite(a) else NAN])
             for _ in range(p):
                 out = self.mul(out, a)
         elif p == -1 and q == 1:
@@ -127,6 +130,11 @@ SERIES: dict[str, Callable[[arb_series], arb_series]] = {
 }
 
 
+def finite(p: arb_poly) -> bool:
+    """Whether every coefficient is known."""
+    return all(c.is_finite() for c in p.coeffs())
+
+
 def _crossing(d: arb_poly) -> list[arb]:
     """Where d changes its sign between -1 and 1, roughly; nothing is proved of it."""
     d = arb_poly([c.mid() for c in d.coeffs()])
@@ -162,8 +170,8 @@ def _magnitude(coefficients: list[arb]) -> arb:
 def _tighter(p: arb_poly, values: Callable[[], Pair]) -> arb_poly:
     """p, or the range of the same function if p is mostly remainder and the range is narrower."""
     c = p.coeffs() or [ZERO]
-    finite = all(b.is_finite() for b in c)
-    if finite and c[0].rad() <= _magnitude(c[1:]):
+    known = finite(p)
+    if known and c[0].rad() <= _magnitude(c[1:]):
         return p
-    known = hull(*values())
-    return arb_poly([known]) if not finite or known.rad() < c[0].rad() else p
+    flat = hull(*values())
+    return arb_poly([flat]) if not known or flat.rad() < c[0].rad() else p

@@ -13,6 +13,7 @@ from typing import Any
 
 from certify.certificate import (
     SCHEMA,
+    TRUST,
     Cell,
     Certificate,
     Claim,
@@ -30,9 +31,13 @@ from theory.expressions import parse as parse_expression
 from theory.functions import FUNCTIONS
 
 MOST_BYTES = 2**28  # of JSON, unpacked
-MOST_VALUES = 2 * 10**7  # numbers, strings, lists and objects in it, which bounds the memory
-MOST_ENTRIES = 2**22  # numbers that the graph computes
+MOST_VALUES = 5 * 10**6  # strings and lists in it, an object for 4: this bounds the memory
+MOST_ENTRIES = 2**19  # numbers that the graph computes
+MOST_CLAIMS = 16
 MOST_PRODUCTS = 2**28  # multiplications in its affine maps and matrix products
+
+FIELDS = ("schema", "tool", "trust", "model", "target", "domain", "semantics", "stated", "claims",
+          "points", "trees", "graph", "digest")  # fmt: skip
 
 
 class Malformed(Exception):
@@ -63,15 +68,24 @@ def parse(raw: bytes) -> Certificate:
     """
     if raw[:2] == b"\x1f\x8b":
         try:
-            raw = zlib.decompressobj(31).decompress(raw, MOST_BYTES + 1)
+            unpacker = zlib.decompressobj(31)
+            raw = unpacker.decompress(raw, MOST_BYTES + 1)
         except zlib.error as error:
             raise Malformed(f"damaged gzip data ({error})") from error
+        if len(raw) <= MOST_BYTES and (not unpacker.eof or unpacker.unused_data):
+            raise Malformed("damaged gzip data (it is cut off, or something follows)")
     if len(raw) > MOST_BYTES:
         raise Malformed(f"more than {MOST_BYTES >> 20} MiB of JSON")
-    if sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
+    if raw.count(b",") + raw.count(b"[") + 4 * raw.count(b"{") > MOST_VALUES:
         raise Malformed(f"more than {MOST_VALUES} values")
     try:
-        data = json.loads(raw.decode("ascii"), parse_float=_no_float, parse_constant=_no_float)
+        data = json.loads(
+            raw.decode("ascii"),
+            parse_float=_no_float,
+            parse_constant=_no_float,
+            object_pairs_hook=_object,
+        )
+        del raw
         return from_data(data)
     except RecursionError:
         raise Malformed("nested too deeply") from None
@@ -92,6 +106,9 @@ def from_data(data: Any) -> Certificate:
         raise Malformed('"semantics" is not "real", the only kind that can be checked')
     if data.get("digest") != digest(data):
         raise Malformed("the digest does not fit: the file was changed or damaged")
+    _keys(data, FIELDS, "certificate")
+    if data["trust"] != TRUST:
+        raise Malformed('"trust" is not the statement of this schema')
     network = _network(_get(data, "graph", dict, "graph"))
     variables = math.prod(network.input_shape)
     if variables != 1:
@@ -102,16 +119,12 @@ def from_data(data: Any) -> Certificate:
         tuple(_tree_entry(e, variables, f"trees[{i}][{k}]") for k, e in enumerate(tree))
         for i, tree in enumerate(_lists(data, "trees"))
     ]
-    points = [
-        Point(_numbers(p.get("at"), variables, where), *_bounds(p, where))
-        for p, where in _objects(data, "points")
-    ]
-    claims = []
-    for k, where in _objects(data, "claims"):
-        numbers = _get(k, "numbers", dict, f"{where}.numbers")
-        exact = {n: _number(v, f"{where}.numbers.{n}") for n, v in numbers.items()}
-        claims.append(Claim(_get(k, "label", str, where), exact, _get(k, "verdict", str, where)))
+    points = [_point(p, variables, where) for p, where in _objects(data, "points")]
+    claims = [_claim(k, where) for k, where in _objects(data, "claims")]
+    if len(claims) > MOST_CLAIMS:
+        raise Malformed(f"more than {MOST_CLAIMS} claims")
     target = _get(data, "target", dict, "target")
+    _keys(target, ("name", "expression"), "target")
     words = {n: _get(target, n, str, f"target.{n}") for n in ("name", "expression")}
     try:
         parse_expression(words["expression"])
@@ -121,6 +134,22 @@ def from_data(data: Any) -> Certificate:
     return Certificate(
         header, network, words, domain, stated, tuple(trees), tuple(points), tuple(claims)
     )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a name that occurs twice has no meaning."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return found
+
+
+def _keys(data: dict, wanted: tuple[str, ...], where: str, also: tuple[str, ...] = ()) -> None:
+    """Exactly these names: whatever is written means something, or is refused."""
+    names = set(data)
+    if not set(wanted) <= names <= set(wanted) | set(also):
+        odd = sorted(names ^ set(wanted))
+        raise Malformed(f"{where}: missing or unknown: {', '.join(map(ascii, odd))[:200]}")
 
 
 def _no_float(text: str) -> float:
@@ -174,28 +203,49 @@ def _box(value: Any, variables: int, where: str) -> tuple[Pair, ...]:
     return sides
 
 
-def _bounds(data: dict, where: str) -> list[Pair]:
-    return [_numbers(data.get(n), 2, f"{where}.{n}", finite=False) for n in Point._fields[1:]]
+def _pair(value: Any, where: str) -> Pair:
+    """Bounds that some number can have."""
+    lo, hi = _numbers(value, 2, where, finite=False)
+    if not (lo <= hi and lo < math.inf and hi > -math.inf):
+        raise Malformed(f"{where}: no number lies in [{lo!r}, {hi!r}]")
+    return lo, hi
+
+
+def _point(data: dict, variables: int, where: str) -> Point:
+    _keys(data, Point._fields, where)
+    at, *pairs = (data[name] for name in Point._fields)
+    return Point(_numbers(at, variables, f"{where}.at"), *(_pair(p, where) for p in pairs))
+
+
+def _claim(data: dict, where: str) -> Claim:
+    _keys(data, ("label", "numbers", "verdict"), where)
+    numbers = _get(data, "numbers", dict, f"{where}.numbers")
+    exact = {n: _number(v, f"{where}.numbers[{ascii(n)}]") for n, v in numbers.items()}
+    return Claim(_get(data, "label", str, where), exact, _get(data, "verdict", str, where))
 
 
 def _tree_entry(entry: Any, variables: int, where: str) -> Cut | Leaf:
-    if isinstance(entry, dict):
-        return Leaf(_box(entry.get("box"), variables, f"{where}.box"), *_bounds(entry, where))
+    if isinstance(entry, str):
+        ends = entry.split(" ")
+        pairs = [ends[i : i + 2] for i in range(0, len(ends), 2)]
+        if len(ends) != 2 * variables + 6:
+            raise Malformed(f"{where} is not a leaf of {2 * variables + 6} numbers")
+        box = _box(pairs[:variables], variables, f"{where}, box")
+        return Leaf(box, *(_pair(pair, where) for pair in pairs[variables:]))
     if not isinstance(entry, list) or len(entry) != 2:
         raise Malformed(f"{where} is neither a leaf nor a cut")
     return Cut(_integer(entry[0], 0, variables - 1, where), _number(entry[1], where))
 
 
 def _stated(data: dict, variables: int) -> Stated:
+    _keys(data, ("cells", "sup_error", "target_variation", "witness"), "stated")
     cells = []
     for cell, where in _objects(data, "cells"):
         box = _box(cell.get("box"), variables, f"{where}.box")
-        pairs = (_numbers(cell.get(n), 2, f"{where}.{n}", finite=False) for n in Cell._fields[1:])
+        _keys(cell, Cell._fields, where)
+        pairs = (_pair(cell[n], f"{where}.{n}") for n in Cell._fields[1:])
         cells.append(Cell(box, *pairs))
-    whole = (
-        _numbers(data.get(n), 2, f"stated.{n}", finite=False)
-        for n in ("sup_error", "target_variation")
-    )
+    whole = (_pair(data[n], f"stated.{n}") for n in ("sup_error", "target_variation"))
     witness = data.get("witness")
     if witness is not None:
         witness = _numbers(witness, variables, "stated.witness")
@@ -219,7 +269,8 @@ def _shape(value: Any, where: str) -> tuple[int, ...]:
 
 def _network(data: dict) -> Network:
     """The graph; that its shapes fit together is checked here once, and relied upon."""
-    shapes = [_shape(data.get("input"), "graph.input")]
+    _keys(data, ("input", "nodes", "output"), "graph")
+    shapes = [_shape(data["input"], "graph.input")]
     entries = products = 0
     nodes = []
     for item, where in _objects(data, "nodes"):
@@ -245,6 +296,9 @@ def _node(item: dict, inputs: tuple[int, ...], of: list[tuple[int, ...]], where:
     arity = {"gather": 1, "affine": 1, "apply": 1, "add": 2, "matmul": 2}
     if len(inputs) != arity.get(kind if isinstance(kind, str) else ""):
         raise Malformed(f"{where}: {ascii(kind)[:40]} is no primitive of {len(inputs)} inputs")
+    own = {"gather": ("index",), "apply": ("function",), "affine": ("divisor",)}.get(kind, ())
+    free = ("weight", "scale", "bias") if kind == "affine" else ()
+    _keys(item, ("op", "of", "shape", *own), where, free)
     fits, more = True, {}
     if kind == "gather":
         index = _get(item, "index", list, where)

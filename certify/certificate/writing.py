@@ -81,10 +81,10 @@ def _compact(value: Any) -> str:
 def _entry(entry: Cut | Leaf) -> Any:
     if isinstance(entry, Cut):
         return [entry.axis, entry.at.hex()]
-    return _fields(entry)
+    return " ".join(end.hex() for pair in (*entry.box, *entry[1:]) for end in pair)
 
 
-def _fields(entry: Leaf | Point | Cell) -> dict[str, Any]:
+def _fields(entry: Point | Cell) -> dict[str, Any]:
     return {name: _hex(value) for name, value in entry._asdict().items()}
 
 

@@ -18,6 +18,7 @@ from certify.certificate.reading import read
 from certify.checker.evaluate import Evaluator
 from certify.checker.frame import Rejected, check_frame
 from certify.checker.prove import prove_leaf, prove_point
+from theory.errors import BadRequest
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ def verify(
 
     Raises:
         UnreadableFile: there is no such file, or it is no certificate.
+        BadRequest: jobs is below 1, or sample not above 0 and at most 1.
     """
+    if not 0 < sample <= 1 or (jobs is not None and jobs < 1):
+        raise BadRequest(f"--sample must be in (0, 1], not {sample}; --jobs at least 1, not {jobs}")
     if not isinstance(certificate, Certificate):
         certificate = read(certificate)
     began, judged, reason = time.perf_counter(), Counter(), ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from flint import arb, arb_mat, arb_poly
 
 from certify.certificate import Certificate, Node
@@ -9,7 +11,7 @@ from theory.arb import bounds
 from theory.expressions import parse
 from theory.functions import FUNCTIONS
 from theory.intervals import Pair, outward
-from theory.polynomials import Polynomials, ends
+from theory.polynomials import NAN, Polynomials, ends, finite
 
 Value = list[arb_poly]  # the entries of a tensor, flat
 
@@ -51,6 +53,8 @@ class Evaluator:
     def _run(self, algebra: Polynomials, x: arb_poly) -> tuple[arb_poly, arb_poly]:
         values: dict[int, Value] = {0: [x]}
         for number, node in enumerate(self.network.nodes, 1):
+            if number not in self.last_use and number != self.network.output:
+                continue  # nothing reads it
             values[number] = self._step(algebra, number, node, [values[i] for i in node.inputs])
             for i in node.inputs:
                 if self.last_use[i] == number and i != self.network.output:
@@ -58,9 +62,11 @@ class Evaluator:
         return values[self.network.output][0], algebra.function(self.target, x)
 
     def _step(self, algebra: Polynomials, number: int, node: Node, x: list[Value]) -> Value:
+        if node.kind == "gather":
+            return [x[0][i] if i >= 0 else arb_poly([]) for i in node.index]
+        if node.kind in ("affine", "matmul") and not all(finite(p) for value in x for p in value):
+            return [arb_poly([NAN])] * prod(node.shape)  # 0 times nothing known is not known
         match node.kind:
-            case "gather":
-                return [x[0][i] if i >= 0 else arb_poly([]) for i in node.index]
             case "affine":  # (x @ weight.T) * scale / divisor + bias
                 y = x[0] if node.weight is None else _times_matrix(x[0], self.weights[number])
                 factor = 1 / arb(node.divisor)

@@ -20,11 +20,7 @@ class Rejected(Exception):
 
 @cache
 def cut_covers() -> None:
-    """Z3 proves, for all real numbers: what lies in [lo, hi] lies in [lo, at] or in [at, hi].
-
-    Raises:
-        Rejected: it does not.
-    """
+    """Z3 proves, for all real numbers: what lies in [lo, hi] lies in [lo, at] or in [at, hi]."""
     x, lo, at, hi = z3.Reals("x lo at hi")
     solver = z3.Solver()
     solver.add(lo < at, at < hi, lo <= x, x <= hi)
@@ -34,11 +30,7 @@ def cut_covers() -> None:
 
 
 def leaves_of(tree: Tree, box: tuple[Pair, ...], where: str) -> Iterator[Leaf]:
-    """The leaves, while `cut_covers` shows that they cover `box`; ends are compared exactly.
-
-    Raises:
-        Rejected: they do not.
-    """
+    """The leaves, while `cut_covers` shows that they cover `box`; ends are compared exactly."""
     cut_covers()
     waiting = [box]
     for i, entry in enumerate(tree):
@@ -79,13 +71,9 @@ def check_cells(certificate: Certificate) -> None:
 
 
 def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
-    """Everything but points and leaves themselves: what is said must follow from those.
+    """Check all but points and leaves themselves: what is stated must follow from those.
 
-    Returns:
-        the leaves, each with its tree's place in the file.
-
-    Raises:
-        Rejected: something does not follow.
+    The leaves come back, each with its tree's place in the file.
     """
     check_cells(certificate)
     stated, named = certificate.stated, []

@@ -1,5 +1,6 @@
 """The reader of user expressions, against SymPy's own reading of trusted texts."""
 
+import signal
 import time
 
 import pytest
@@ -7,6 +8,7 @@ import sympy as sp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import theory.expressions as expressions
 from theory.errors import BadRequest
 from theory.expressions import MAX_DEPTH, MAX_LENGTH, UNARY, parse
 from theory.functions import FUNCTIONS, program, x
@@ -193,3 +195,31 @@ def test_well_formed_texts_are_read_or_refused_quickly(text):
     except BadRequest as problem:
         assert "accepted:" in str(problem)
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x+1e46*erf(tan(ln(softplus(100)/100)))-x",  # SymPy 1.14 takes sin(3.7e-46) for 0
+        "sin(sin(ln(softplus(100)/100)))*x",
+        "sin(sin(ln(softplus(100)/100))+0*x)",
+        "softplus(rsqrt(2/min(x-x,pi^(-3/2))))",  # TypeError inside SymPy
+        "cosh(ln(1e300)/(1e-300-1))",  # OverflowError
+        "sigmoid(relu(silu(3-1e300)))",  # ValueError
+        "exp(ln(10)*1e9)+x",  # 10^(10^9)
+        "exp(ln(3)*1e300)+x",
+        "sinh(ln(10)*1e8)*x",
+    ],
+)
+def test_what_sympy_gets_wrong_or_never_finishes(text):
+    began = time.perf_counter()
+    with pytest.raises(BadRequest):
+        parse(text)
+    assert time.perf_counter() - began < 10
+
+
+def test_a_text_that_takes_too_long_is_refused(monkeypatch):
+    monkeypatch.setattr(expressions, "PATIENCE", 0.2)
+    with pytest.raises(BadRequest, match="too long"):
+        parse("sin(silu(gelu_tanh(((rsqrt((e)+((x)+(1))))^(63/64))^(4))))")
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import certify.certificate.reading as reading
-from certify.certificate import Cut, Leaf
+from certify.certificate import TRUST, Cut, Leaf
 from certify.certificate.reading import Malformed, from_data, parse, read
 from certify.certificate.writing import as_bytes, digest, tree
 from certify.errors import UnreadableFile
@@ -27,6 +27,7 @@ def node(op, of, shape, **more):
 def small(*nodes, **more):
     """A well-formed certificate with this graph."""
     bounds = {"model": PAIR, "target": PAIR, "difference": PAIR}
+    leaf = " ".join(PAIR * 4)
     cell = {"box": [PAIR], "range": PAIR, "variation": PAIR, "target_variation": PAIR,
             "sup_error": PAIR}  # fmt: skip
     return {
@@ -35,7 +36,8 @@ def small(*nodes, **more):
         "stated": {"cells": [cell], "sup_error": PAIR, "target_variation": PAIR,
                    "witness": [ONE]},
         "claims": [{"label": "within", "numbers": {"bound": ONE}, "verdict": "PROVED"}],
-        "points": [{"at": [ONE], **bounds}], "trees": [[{"box": [PAIR], **bounds}]],
+        "points": [{"at": [ONE], **bounds}], "trees": [[leaf]],
+        "tool": {}, "trust": TRUST, "model": {},
         "graph": {"input": [1], "nodes": list(nodes), "output": len(nodes)},
         **more,
     }  # fmt: skip
@@ -76,14 +78,16 @@ def test_every_primitive_is_read():
         (node("gather", [0], [1], index=[-2]), "not an integer"),
         (node("gather", [0], [1], index=[True]), "not an integer"),
         (node("gather", [0], [2**40], index=[0]), "not an integer"),
-        (node("gather", [0], [2**20] * 9, index=[0]), "entries"),
+        (node("gather", [0], [2**19] * 9, index=[0]), "entries"),
         (node("gather", [0], [1] * 99, index=[0]), "short list"),
         (node("affine", [0], [1], weight=[[ONE, ONE]], divisor=ONE), "list of 1 numbers"),
         (node("affine", [0], [2], weight=[[ONE]], divisor=ONE), "do not fit"),
         (node("affine", [0], [1], scale=[ONE, ONE], divisor=ONE), "list of 1 numbers"),
         (node("affine", [0], [1], divisor=(0.0).hex()), "do not fit"),
         (node("affine", [0], [1], divisor="inf"), "float.hex"),
-        (node("affine", [0], [1]), "float.hex"),
+        (node("affine", [0], [1]), "missing or unknown: 'divisor'"),
+        (node("affine", [0], [1], divisor=ONE, axis=1), "missing or unknown: 'axis'"),
+        (node("add", [0, 0], [1], scale=[ONE]), "missing or unknown: 'scale'"),
         (node("matmul", [0, 0], [1]), "do not fit"),
         (node("apply", [0], [1], function="eval"), "do not fit"),
         (node("apply", [0], [1], function=["gelu"]), "wrong kind"),
@@ -111,14 +115,22 @@ def test_a_graph_that_is_too_much_work(monkeypatch):
         ({"domain": [[ONE, ONE]]}, "empty"),
         ({"domain": [[ONE, "inf"]]}, "float.hex"),
         ({"domain": []}, "not a box"),
-        ({"target": {"name": "exp"}}, "target.expression"),
+        ({"target": {"name": "exp"}}, "target: missing"),
+        ({"theorem": "sup_error is 0"}, "unknown: 'theorem'"),
+        ({"trust": "float32 proven"}, "trust"),
         ({"target": {"name": "e", "expression": "__import__('os')"}}, "cannot read the target"),
         ({"target": {"name": "e", "expression": "exp(y)"}}, "one variable"),
         ({"trees": [[[0]]]}, "neither a leaf nor a cut"),
         ({"trees": [[[1, ONE]]]}, "not an integer"),
         ({"trees": {}}, "wrong kind"),
         ({"trees": [7]}, "list of lists"),
-        ({"points": [{"at": [ONE]}]}, "points\\[0\\].model"),
+        ({"points": [{"at": [ONE]}]}, "points\\[0\\]: missing"),
+        ({"trees": [[" ".join(PAIR * 5)]]}, "not a leaf of 8 numbers"),
+        ({"trees": [[" ".join([*PAIR, TWO, ONE, *PAIR, *PAIR])]]}, "no number lies in"),
+        ({"trees": [[" ".join([*PAIR, ONE, "-inf", *PAIR, *PAIR])]]}, "no number lies in"),
+        ({"trees": [[" ".join([*PAIR, "inf", "inf", *PAIR, *PAIR])]]}, "no number lies in"),
+        ({"claims": [{"label": "within", "numbers": {}, "verdict": "PROVED"}] * 17}, "16 claims"),
+        ({"claims": None}, "wrong kind"),
         ({"points": [{"at": [ONE], "model": ["nan", ONE], "target": PAIR, "difference": PAIR}]},
          "float.hex"),
         ({"claims": [{"label": "within", "numbers": {"bound": "inf"}, "verdict": "PROVED"}]},
@@ -172,11 +184,14 @@ def raw(data):
         (b'{"schema": 1e999999999}', "not JSON"),
         (b"\x1f\x8b\x08 broken", "gzip"),
         (gzip.compress(b"[" + b" " * 2**29 + b"]"), "MiB of JSON"),
-        (b"[" + b"[]," * (reading.MOST_VALUES // 2) + b"[]]", "values"),
+        (b"[" + b"[]," * reading.MOST_VALUES + b"[]]", "values"),
         (raw(small(*GOOD))[:-200], "not JSON"),
+        (raw(small(*GOOD)).replace(b"{", b'{"tool": 1, ', 1), "twice"),
+        (gzip.compress(raw(small(*GOOD)))[:-9], "damaged gzip"),
+        (gzip.compress(raw(small(*GOOD))) + b"more", "damaged gzip"),
         (raw(small(*GOOD)).replace(b'"exp"', b'"sin"', 1), "digest"),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_bytes_that_are_no_certificate(content, says, tmp_path):
     began = time.perf_counter()

@@ -45,3 +45,33 @@ def judged():
         return verify(from_data(changed | {"digest": digest(changed)}), jobs=1, **options)
 
     return verified
+
+
+class LeafText:
+    """A leaf of a tree in JSON data, to be read and changed by the names of its pairs."""
+
+    NAMES = ("box", "model", "target", "difference")
+
+    def __init__(self, tree, place):
+        self.tree, self.place = tree, place
+
+    def pair(self, name):
+        i = 2 * self.NAMES.index(name)
+        return [float.fromhex(end) for end in self.tree[self.place].split(" ")[i : i + 2]]
+
+    def set(self, name, lo, hi):
+        i = 2 * self.NAMES.index(name)
+        ends = self.tree[self.place].split(" ")
+        ends[i : i + 2] = [float(lo).hex(), float(hi).hex()]
+        self.tree[self.place] = " ".join(ends)
+
+
+@pytest.fixture(scope="session")
+def leaves():
+    """All leaves of one tree of the data."""
+
+    def found(data, cell=0):
+        tree = data["trees"][cell]
+        return [LeafText(tree, i) for i, entry in enumerate(tree) if isinstance(entry, str)]
+
+    return found

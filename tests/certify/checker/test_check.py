@@ -15,14 +15,17 @@ import pytest
 
 import certify.checker.check as whole
 import certify.checker.prove as prove
+from certify.certificate import TRUST
 from certify.certificate.reading import from_data, read
 from certify.certificate.writing import as_bytes, as_data, digest
 from certify.checker.check import in_words, verify
 from certify.checking import Options, check
 from certify.report.certificate import as_certificate
 from probes.zoo.make import ZOO, path
+from theory.errors import BadRequest
 
 ROOT = Path(__file__).parents[3]
+PAIR = [(0.0).hex(), (1.0).hex()]
 QUICK = ("exp", "exp_relu", "cbrt")
 
 
@@ -53,13 +56,11 @@ def test_the_small_one_is_accepted(report, sealed, judged):
     assert in_words(result).startswith("ACCEPTED    ")
 
 
-def test_looser_is_still_true(data, judged):
+def test_looser_is_still_true(data, judged, leaves):
     """Bounds ten times as wide as needed."""
-    for tree in data["trees"]:
-        for leaf in tree:
-            if isinstance(leaf, dict):
-                leaf["difference"] = [(-50.0).hex(), (50.0).hex()]
-                leaf["model"] = [(-math.inf).hex(), math.inf.hex()]
+    for leaf in (leaf for cell in (0, 1) for leaf in leaves(data, cell)):
+        leaf.set("difference", -50, 50)
+        leaf.set("model", -math.inf, math.inf)
     data["stated"]["sup_error"][1] = (50.0).hex()
     for cell in data["stated"]["cells"]:
         cell["sup_error"][1], cell["range"] = (50.0).hex(), [(-math.inf).hex(), math.inf.hex()]
@@ -69,25 +70,23 @@ def test_looser_is_still_true(data, judged):
     assert result.accepted, result.reason
 
 
-def leaf_of(data, cell=0):
-    return next(entry for entry in data["trees"][cell] if isinstance(entry, dict))
-
-
 @pytest.mark.parametrize("name", ["model", "target", "difference"])
 @pytest.mark.parametrize("side", [0, 1])
-def test_a_tightened_leaf_is_refuted_with_its_place(data, judged, name, side):
-    leaf = leaf_of(data)
-    lo, hi = map(float.fromhex, leaf[name])
-    leaf[name][side] = (lo + 0.01 * (hi - lo) if side == 0 else hi - 0.01 * (hi - lo)).hex()
+def test_a_tightened_leaf_is_refuted_with_its_place(data, judged, leaves, name, side):
+    leaf = leaves(data)[0]
+    lo, hi = leaf.pair(name)
+    less = 0.01 * (hi - lo)
+    leaf.set(name, lo + less * (side == 0), hi - less * (side == 1))
     result = judged(data)
     assert not result.accepted
     assert f"the {name} is" in result.reason and "trees[0], leaf" in result.reason
 
 
-def test_tightened_by_very_little(data, judged):
+def test_tightened_by_very_little(data, judged, leaves):
     """The engine's slack is some 1e-15; a bound beyond it by 1e-12 is false."""
-    leaf = leaf_of(data)
-    leaf["target"][1] = moved(leaf["target"][1], 1 - 1e-12)
+    leaf = leaves(data)[0]
+    lo, hi = leaf.pair("target")
+    leaf.set("target", lo, hi * (1 - 1e-12))
     assert "the target is" in judged(data).reason
 
 
@@ -95,7 +94,7 @@ def test_tightened_by_very_little(data, judged):
     ("change", "says"),
     [
         (lambda d: d["trees"][0].pop(), "no leaf covers"),
-        (lambda d: d["trees"][0].append(leaf_of(d)), "complete before"),
+        (lambda d: d["trees"][0].append(d["trees"][0][-1]), "complete before"),
         (lambda d: d["trees"].pop(), "2 cells, but 1 trees"),
         (lambda d: d["trees"].__setitem__(0, []), "no leaf covers"),
         (lambda d: d["trees"].reverse(), "the tree says"),
@@ -109,9 +108,9 @@ def test_tightened_by_very_little(data, judged):
         (lambda d: d["points"][0].update(target=[(5.0).hex(), (6.0).hex()]), "points[0]: at"),
         (lambda d: d["stated"].update(witness=[(0.123).hex()]), "sup_error at the witness"),
         (lambda d: d["stated"].update(witness=None), "sup_error at the witness"),
-        (lambda d: d["stated"]["sup_error"].__setitem__(0, (50.0).hex()), "sup_error, lower end"),
-        (lambda d: d["stated"]["sup_error"].__setitem__(1, (0.5).hex()), "sup_error, upper end"),
-        (lambda d: d["stated"]["target_variation"].__setitem__(1, (1.0).hex()), "upper end"),
+        (lambda d: d["stated"].update(sup_error=[(50.0).hex(), (60.0).hex()]), "lower end"),
+        (lambda d: d["stated"].update(sup_error=[(0.0).hex(), (0.5).hex()]), "upper end"),
+        (lambda d: d["stated"].update(target_variation=PAIR), "target_variation, upper end"),
         (lambda d: d["claims"][0].update(verdict="PROVED"), "the verdict on within is REFUTED"),
         (lambda d: d["claims"][0].update(label="other"), "no claim"),
         (lambda d: d["claims"][0].update(numbers={}), "no claim"),
@@ -130,9 +129,77 @@ def test_what_does_not_follow(data, judged, change, says):
 def test_a_cell_that_says_too_much(data, judged, field, side):
     cell = data["stated"]["cells"][1]
     lo, hi = map(float.fromhex, cell[field])
-    cell[field][side] = (lo + 0.3 * (hi - lo) + 0.01 if side == 0 else hi - 0.3 * (hi - lo)).hex()
+    if side == 0:
+        lo = lo + 0.3 * (hi - lo) + 0.01
+    else:
+        hi, lo = hi - 0.3 * (hi - lo) - 1e-6, lo - 0.1 * (field != "range")
+    cell[field] = [lo.hex(), max(lo, hi).hex()]
     result = judged(data)
     assert not result.accepted and "cell 1" in result.reason, result.reason
+
+
+def constant_one(expression, leaf, point, verdict):
+    """The model 1 against a target on [-1, 1], as data: one leaf, points at 0 and 1/2."""
+    free = [(0.0).hex(), "inf"]
+    box = [(-1.0).hex(), (1.0).hex()]
+    data = million_leaves(0)
+    one = [(1.0).hex(), (1.0).hex()]
+    node = {"op": "affine", "of": [0], "shape": [1], "scale": [(0.0).hex()], "bias": [one[0]],
+            "divisor": one[0]}  # fmt: skip
+    cell = {"box": [box], "range": ["-inf", "inf"], "variation": free, "target_variation": free,
+            "sup_error": [one[0], "inf"]}  # fmt: skip
+    return data | {
+        "target": {"name": "t", "expression": expression}, "domain": [box],
+        "graph": {"input": [1], "nodes": [node], "output": 1},
+        "stated": {"cells": [cell], "sup_error": [one[0], "inf"], "target_variation": free,
+                   "witness": [(0.0).hex()]},
+        "trees": [[" ".join([*box, *leaf])]],
+        "points": [{"at": [(0.0).hex()], "model": one, "target": point, "difference": one}],
+        "claims": [{"label": "within", "numbers": {"bound": (0.5).hex()}, "verdict": verdict}],
+    }  # fmt: skip
+
+
+def test_nothing_times_zero_is_not_zero(judged):
+    """x / sin(x) at 0: Arb's product of the zero polynomial with nan is 0."""
+    zero = [(0.0).hex(), (0.0).hex()]
+    data = constant_one("x/sin(x)", ["-inf", "inf"] * 3, zero, "REFUTED")
+    result = judged(data)
+    assert not result.accepted and "points[0]" in result.reason
+
+
+@pytest.mark.parametrize("case", ["scale", "matmul", "weight"])
+def test_a_model_that_is_not_defined_has_no_value(judged, case):
+    """0 log(x), relu(x - 2) log(x) and a zero matrix times log(x) on [-1, 1]."""
+    zero, one = (0.0).hex(), (1.0).hex()
+    log = {"op": "apply", "of": [0], "shape": [1], "function": "log"}
+
+    def affine(of, shape, **more):
+        return {"op": "affine", "of": [of], "shape": shape, "divisor": one, **more}
+
+    nodes = {
+        "scale": [log, affine(1, [1], scale=[zero])],
+        "matmul": [
+            log, affine(0, [1], bias=[(-2.0).hex()]),
+            {"op": "apply", "of": [2], "shape": [1], "function": "relu"},
+            {"op": "gather", "of": [1], "shape": [1, 1], "index": [0]},
+            {"op": "gather", "of": [3], "shape": [1, 1], "index": [0]},
+            {"op": "matmul", "of": [4, 5], "shape": [1, 1]}],
+        "weight": [
+            log, {"op": "gather", "of": [1], "shape": [64], "index": [0] * 64},
+            affine(2, [64], weight=[[zero] * 64] * 64),
+            {"op": "gather", "of": [3], "shape": [1], "index": [0]}],
+    }[case]  # fmt: skip
+    data = constant_one("x", [zero, zero, "-inf", "inf", "-inf", "inf"], [zero, zero], "UNDECIDED")
+    data |= {"graph": {"input": [1], "nodes": nodes, "output": len(nodes)}, "points": []}
+    data["stated"]["sup_error"][0] = data["stated"]["cells"][0]["sup_error"][0] = zero
+    result = judged(data)
+    assert not result.accepted and "not proved" in result.reason
+
+
+@pytest.mark.parametrize("wrong", [{"sample": 0.0}, {"sample": -1.0}, {"sample": 1.5}, {"jobs": 0}])
+def test_options_out_of_range(report, wrong):
+    with pytest.raises(BadRequest, match="--sample"):
+        verify(as_certificate(report), **wrong)
 
 
 def test_a_changed_weight(data, judged):
@@ -186,11 +253,12 @@ def test_a_sample_is_called_one(sealed, judged):
     assert judged(sealed, sample=1.0).checked == result.leaves
 
 
-def test_the_first_failure_is_named(data, report):
+def test_the_first_failure_is_named(data, leaves):
     """With several processes too."""
-    for tree in data["trees"]:
-        leaf = [entry for entry in tree if isinstance(entry, dict)][-1]
-        leaf["target"][1] = moved(leaf["target"][1], 0.9)
+    for cell in (0, 1):
+        leaf = leaves(data, cell)[-1]
+        lo, hi = leaf.pair("target")
+        leaf.set("target", lo, 0.9 * hi)
     for cell in data["stated"]["cells"]:
         cell["target_variation"][0] = (0.0).hex()
     data["claims"] = []
@@ -201,13 +269,12 @@ def test_the_first_failure_is_named(data, report):
 def million_leaves(depth):
     """The domain cut into 2^depth equal leaves of a constant model, as data."""
     count = 2**depth
-    bounds = {n: [(-1.0).hex(), (1.0).hex()] for n in ("model", "target", "difference")}
+    bounds = [(-1.0).hex(), (1.0).hex()]
     tree = []
 
     def grow(lo, hi):
         if hi - lo == 1:
-            box = [[(lo / count).hex(), (hi / count).hex()]]
-            tree.append({"box": box, **bounds})
+            tree.append(" ".join([(lo / count).hex(), (hi / count).hex(), *bounds * 3]))
         else:
             middle = (lo + hi) // 2
             tree.append([0, (middle / count).hex()])
@@ -216,7 +283,7 @@ def million_leaves(depth):
 
     grow(0, count)
     pair = [(0.0).hex(), (2.0).hex()]
-    cell = {"box": [[(0.0).hex(), (1.0).hex()]], "range": bounds["model"], "variation": pair,
+    cell = {"box": [[(0.0).hex(), (1.0).hex()]], "range": bounds, "variation": pair,
             "target_variation": pair, "sup_error": pair}  # fmt: skip
     zero = {"op": "affine", "of": [0], "shape": [1], "weight": [[(0.0).hex()]],
             "divisor": (1.0).hex()}  # fmt: skip
@@ -224,15 +291,14 @@ def million_leaves(depth):
         "schema": "certify-certificate/1", "semantics": "real",
         "target": {"name": "x", "expression": "x"}, "domain": cell["box"],
         "stated": {"cells": [cell], "sup_error": pair, "target_variation": pair, "witness": None},
-        "claims": [], "points": [], "trees": [tree],
+        "tool": {}, "trust": TRUST, "model": {}, "claims": [], "points": [], "trees": [tree],
         "graph": {"input": [1], "nodes": [zero], "output": 1},
     }  # fmt: skip
 
 
-def test_many_leaves_are_covered_and_the_false_one_found(tmp_path):
+def test_many_leaves_are_covered_and_the_false_one_found(tmp_path, leaves):
     data = million_leaves(12)
-    leaf = [entry for entry in data["trees"][0] if isinstance(entry, dict)][9]
-    leaf["target"][1] = (1e-3).hex()
+    leaves(data)[9].set("target", -1, 1e-3)
     file = tmp_path / "many.json"
     file.write_bytes(as_bytes(data | {"digest": digest(data)}))
     result = verify(file)
@@ -241,10 +307,10 @@ def test_many_leaves_are_covered_and_the_false_one_found(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_million_leaves_are_covered(tmp_path):
-    """In under 1 GiB a value and two minutes; the first leaf is false, so that no more is asked."""
+def test_a_million_leaves_are_covered(tmp_path, leaves):
+    """In minutes; the first leaf is false, so that no more is asked."""
     data = million_leaves(20)
-    leaf_of(data)["target"][1] = (1e-9).hex()
+    leaves(data)[0].set("target", -1, 1e-9)
     file = tmp_path / "million.json"
     file.write_bytes(as_bytes(data | {"digest": digest(data)}))
     began = time.perf_counter()

@@ -68,15 +68,18 @@ def change_number(draw, data):
     if isinstance(value, int):
         parent[path[-1]] = draw(st.integers(-1, 9))
         return
+    ends = value.split(" ")  # a leaf has eight numbers
+    place = draw(st.integers(0, len(ends) - 1))
     try:
-        number = float.fromhex(value)
+        number = float.fromhex(ends[place])
     except ValueError:
         return
     shift = draw(st.sampled_from([1e-300, 1e-15, 1e-12, 1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e300]))
     new = draw(st.sampled_from([
         number + shift, number - shift, number * (1 + shift), -number, 0.0, math.inf, -math.inf,
         math.nextafter(number, math.inf), math.nextafter(number, -math.inf)]))  # fmt: skip
-    parent[path[-1]] = new.hex()
+    ends[place] = new.hex()
+    parent[path[-1]] = " ".join(ends)
 
 
 def change_list(draw, data):
@@ -206,6 +209,6 @@ def test_the_truth_test_can_fail(ref, sealed, data):
     """Otherwise the first test would show nothing."""
     with mpmath.mp.workprec(400):
         assert_true(ref, from_data(sealed))
-        data["stated"]["cells"][0]["sup_error"][1] = (0.001).hex()
+        data["stated"]["cells"][0]["sup_error"] = [(0.0).hex(), (0.001).hex()]
         with pytest.raises(AssertionError):
             assert_true(ref, from_data(data | {"digest": digest(data)}))

@@ -1,0 +1,1 @@
+"""Models that refute a claim by what they do, and their certificates."""

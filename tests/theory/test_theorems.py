@@ -1,0 +1,199 @@
+"""Every statement proves, none of its mutants does, and closed forms agree with brute force."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from theory.kernel import Bounded, Cited, Entails, Identity, Integral, Limit, Witness
+from theory.resolution import ROWS, delta_star, eps
+from theory.targets import TARGETS
+from theory.theorem import Status, all_theorems, find_theorem, ordered, prove_all, theorem
+from theory.theorems.d_layernorm import ROOTS, VARIANCES
+from theory.theorems.e_smooth import smoothness
+
+LABELS = list(all_theorems())
+NAMED = ("A1", "A1'", "A1-dual", "A2-sup", "A2-one", "A2-two", "A3", "A4", "B1", "B1-cbrt",
+         "B1-sqrt", "C0", "C1", "C2", "C3", "C5", "D1", "D3", "Yun-1", "Yun-2", "Yun-3", "Size",
+         "P1", "P2", "P3")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def proofs():
+    return {proof.theorem.label: proof for proof in prove_all()}
+
+
+def test_there_are_the_statements_one_expects():
+    assert len(LABELS) >= 30 and set(NAMED) <= set(LABELS)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_every_step_holds(proofs, label):
+    proof = proofs[label]
+    for step, outcome in proof.outcomes:
+        assert outcome.holds or isinstance(step, Cited), (step.says, outcome.shown)
+    assert proof.status not in (Status.OPEN, Status.FAILED)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_no_mutant_proves(label):
+    """Dropped hypotheses, other constants, other signs; every statement that proves something
+    has some."""
+    steps = all_theorems()[label].steps()
+    mutants = [mutant for step in steps for mutant in step.mutants()]
+    for mutant in mutants:
+        assert mutant.check().holds is not True, mutant.says
+    assert mutants or all(isinstance(step, Cited) for step in steps)
+
+
+def test_status_is_computed(proofs):
+    status = {label: proof.status for label, proof in proofs.items()}
+    assert status["A1"] is status["C3"] is Status.PROVED
+    assert status["Yun-1"] is status["Size"] is status["D1"] is Status.CONDITIONAL
+    assert status["P1"] is Status.REFUTED
+    assert status["P2"] is status["P3"] is Status.PER_MODEL
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_statements_are_written_down(label):
+    statement = all_theorems()[label]
+    assert statement.title and len(statement.proof) > 5
+    assert statement.statement.count("$") % 2 == 0 and statement.proof.count("$") % 2 == 0
+    for use in statement.uses:
+        assert LABELS.index(use) < LABELS.index(label)
+
+
+def test_a_circle_a_gap_and_a_second_label_are_refused():
+    one = all_theorems()["A1"]
+    for statements in ({"a": replace(one, uses=("b",)), "b": replace(one, uses=("a",))},
+                       {"a": replace(one, uses=("none",))}):  # fmt: skip
+        with pytest.raises(ValueError, match="statements that"):
+            ordered(statements)
+    with pytest.raises(ValueError, match="is taken"):
+        theorem("A1", "t", "s", proof="p")(tuple)
+    assert find_theorem("a1") is one
+
+
+# Closed forms against brute force on a grid.
+
+
+def function(expression):
+    return sp.lambdify(sp.Symbol("x", real=True), expression, ["numpy", {"sign": np.sign}])
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.target}{row.domain}")
+@pytest.mark.parametrize("accuracy", [0.02, 0.1])
+def test_delta_star_by_sliding_windows(row, accuracy):
+    """The largest variation of any window of width delta* on a fine grid is 2 eps."""
+    width = float(row.width.subs(eps, sp.Rational(str(accuracy))))
+    lo, hi = row.domain
+    values = function(TARGETS[row.target].expression)
+    start = np.linspace(lo, hi - width, 200_001)
+    rise = values(start + width) - values(start)
+    assert math.isclose(rise.max(), 2 * accuracy, rel_tol=1e-3)
+    assert rise.max() <= 2 * accuracy * (1 + 1e-9)
+    assert delta_star(row.target, row.domain) == row.width
+
+
+@pytest.mark.parametrize("name", VARIANCES)
+def test_variances_by_quadrature(name):
+    expression, expected = VARIANCES[name]
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    values = function(expression)(nodes) * np.ones_like(nodes)
+    mean = (weights * values).sum() / 2
+    assert math.isclose((weights * (values - mean) ** 2).sum() / 2, float(expected), rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_variances_of_roots_by_sums(name):
+    _, expected = ROOTS[name]
+    x = (np.arange(1_000_000) + 0.5) / 1_000_000
+    value = np.cbrt(x) + (x if name.startswith("x") else 0)
+    assert math.isclose((value**2).mean(), float(expected), rel_tol=1e-6)
+
+
+@pytest.mark.parametrize(("lip", "lo"), [(0.5, -1.0), (3.0, -1.0), (2.0, 0.0)])
+def test_the_lipschitz_limit_of_cbrt_on_a_grid(lip, lo):
+    x = np.linspace(lo, 1, 2001)
+    gain = np.abs(np.cbrt(x)[:, None] - np.cbrt(x)) - lip * np.abs(x[:, None] - x)
+    closed = 2 / (3 * math.sqrt(3 * lip)) / (1 if lo else 2)
+    assert gain.max() / 2 <= closed * (1 + 1e-12) and gain.max() / 2 >= closed * 0.999
+
+
+def test_best_constants_for_exp_by_search():
+    """p = 1 and 2 on [0.3, 0.8]: sums over a fine grid, minimized over constants."""
+    a, w = 0.3, 0.5
+    values = np.exp(a + w * (np.arange(20_000) + 0.5) / 20_000)
+    c = np.linspace(values[0], values[-1], 2001)[:, None]
+    one = w * np.abs(values - c).mean(1).min()
+    two = w * ((values - c) ** 2).mean(1).min()
+    assert math.isclose(one, math.exp(a) * (math.exp(w / 2) - 1) ** 2, rel_tol=1e-4)
+    closed = math.exp(2 * a) * ((math.exp(2 * w) - 1) / 2 - (math.exp(w) - 1) ** 2 / w)
+    assert math.isclose(two, closed, rel_tol=1e-4)
+
+
+def test_smoothness_of_what_a_graph_applies():
+    assert smoothness({"gelu", "exp", "rsqrt", "reciprocal", "square"}) == "analytic"
+    assert smoothness({"relu", "exp"}) == "piecewise analytic"
+
+
+# The kernel.
+
+X = sp.Symbol("x", real=True)
+Y = sp.Symbol("y", real=True)
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        (Identity(X + 1, X + 2), "differ by"),
+        (Identity((X + Y) ** 2, X**2 + Y**2), "differ by"),
+        (Entails((X > 0,), X > 1), "counterexample: x ="),
+        (Bounded(sp.exp(X), (0, 1), hi=2), "at x ="),
+        (Bounded(sp.sin(X), (0, 3), lo=sp.Rational(1, 2), hi=2), "at x ="),
+        (Integral(X, X, (0, 1), sp.Rational(1, 3)), "differ by"),
+        (Limit(sp.sin(X) / X, X, 0, sp.Integer(2)), "the limit is 1"),
+        (Witness("exp.cert.json.gz", "exp(x)", sp.Rational(1, 10**4)), "within 0.0015"),
+        (Witness("exp.cert.json.gz", "sin(x)", sp.Rational(1, 100)), "is about"),
+    ],
+)
+def test_false_steps_show_why(step, says):
+    outcome = step.check()
+    assert outcome.holds is False and says in outcome.shown, outcome.shown
+
+
+def test_what_is_not_decided_does_not_hold():
+    assert Entails((X > 1, X < 0), X > 5).check().holds is None  # nothing satisfies that
+    assert Witness("none.gz", "exp(x)", sp.Integer(1)).check().holds is None
+    with pytest.raises(TypeError, match="not polynomial"):
+        Entails((sp.exp(X) > 2,), X > 0).check()
+
+
+def test_the_command_line():
+    def run(*args):
+        command = [sys.executable, "-m", "theory.cli", *args]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    out = run("list")
+    assert out.returncode == 0 and "P3" in out.stdout
+    out = run("show", "a1", "--latex")
+    assert out.returncode == 0 and out.stdout.count(r"\checkmark") == 2
+    out = run("show", "D3")
+    assert out.returncode == 0 and out.stdout.count("holds") == 4 and "uses A1" in out.stdout
+    out = run("prove", "P1")
+    assert out.returncode == 0 and out.stdout.startswith("REFUTED      P1")
+    out = run("show", "nothing")
+    assert out.returncode == 2 and "theory list" in out.stderr
+    out = run("resolution", "--target", "exp", "--eps", "0.01", "--d", "4", "--m", "2",
+              "--domain", "0", "1")  # fmt: skip
+    assert "0.00738479" in out.stdout and "17.3543" in out.stdout and out.returncode == 0
+    for wrong in (("--target", "gelu", "--eps", "0.01"), ("--target", "exp", "--eps", "2"),
+                  ("--target", "square", "--eps", "0.7", "--domain", "0", "1")):  # fmt: skip
+        out = run("resolution", *wrong)
+        assert out.returncode == 2 and "Traceback" not in out.stderr

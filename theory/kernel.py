@@ -1,0 +1,376 @@
+"""How a step of a proof is discharged. A step checks itself; a false one shows its counterexample.
+
+| step | says | discharged by |
+|---|---|---|
+| Identity | two expressions are equal | exact falsification at rational points, then SymPy |
+| Entails | hypotheses imply a conclusion, for all real numbers | Z3 |
+| Bounded | lo <= expression <= hi on an interval | Arb, by subdivision |
+| Integral, Limit | a value | SymPy, falsified by Arb first |
+| Cited | taken from the literature | nobody: the theorem becomes conditional |
+
+Each step also knows mutants of itself: near versions that are false. The tests demand that no
+mutant proves, so that no step passes by construction and no hypothesis is idle.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from typing import Any, Protocol
+
+import sympy as sp
+import z3
+from flint import arb, ctx, fmpq
+
+from theory.arb import bounds
+from theory.functions import x
+from theory.intervals import number
+
+#: Values tried for free symbols when an identity is to be falsified, by what is assumed of them.
+PLACES = [sp.Rational(p, q) for p, q in ((3, 7), (-5, 3), (11, 4), (1, 9), (-2, 5), (17, 6))]
+PRECISION = 128
+MILLISECONDS = 20_000
+PIECES = 20_000  # of an interval, in `Bounded`
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether a step holds (None: not decided, or only cited), and what shows it."""
+
+    holds: bool | None
+    shown: str
+
+
+class Step(Protocol):
+    """One step: `says` in words or LaTeX, `check` discharges it, `mutants` must not prove."""
+
+    @property
+    def says(self) -> str: ...
+    def check(self) -> Outcome: ...
+    def mutants(self) -> Iterator[Step]: ...
+
+
+@dataclass(frozen=True)
+class Identity:
+    """left == right for all values of the symbols for which both are defined.
+
+    Attributes:
+        domains: for a symbol the rational values to try instead of PLACES.
+    """
+
+    left: sp.Expr
+    right: sp.Expr
+    domains: tuple[tuple[sp.Symbol, tuple[Any, ...]], ...] = ()
+
+    @property
+    def says(self) -> str:
+        return f"{sp.latex(self.left)} = {sp.latex(self.right)}"
+
+    def check(self) -> Outcome:
+        left, right = sp.sympify(self.left), sp.sympify(self.right)
+        symbols = sorted(left.free_symbols | right.free_symbols, key=str)
+        given = dict(self.domains)
+        tried = 0
+        for values in product(*(given.get(s, _allowed(s)) for s in symbols)):
+            place = dict(zip(symbols, values, strict=True))
+            difference = _value(left.subs(place) - right.subs(place))
+            if difference is None:
+                continue
+            tried += 1
+            if not difference.contains(0):
+                return Outcome(False, f"at {place} the sides differ by {difference.str(10)}")
+            if tried >= 40:
+                break
+        if not tried:
+            return Outcome(None, "no place was found where both sides are defined")
+        for write in (sp.expand, lambda e: e, lambda e: e.rewrite(sp.exp)):
+            if sp.simplify(write(left - right)) == 0:
+                return Outcome(True, f"SymPy, after {tried} places")
+        return Outcome(None, f"true at {tried} places, but SymPy does not simplify the difference")
+
+    def mutants(self) -> Iterator[Identity]:
+        yield replace(self, right=self.right * sp.Rational(1001, 1000) + sp.Rational(1, 1000))
+        yield replace(self, right=-self.right - 1)
+
+
+@dataclass(frozen=True)
+class Entails:
+    """The hypotheses imply the conclusion for all real values: polynomial (in)equalities.
+
+    Attributes:
+        hypotheses: SymPy relations; Max and Abs are understood.
+        conclusion: a SymPy relation, or And/Or of some.
+    """
+
+    hypotheses: tuple[Any, ...]
+    conclusion: Any
+
+    @property
+    def says(self) -> str:
+        if not self.hypotheses:
+            return sp.latex(self.conclusion)
+        first = r",\; ".join(sp.latex(h) for h in self.hypotheses)
+        return rf"{first} \;\Longrightarrow\; {sp.latex(self.conclusion)}"
+
+    def check(self) -> Outcome:
+        solver = z3.Solver()
+        solver.set("timeout", MILLISECONDS)
+        symbols: dict[str, Any] = {}
+        for hypothesis in self.hypotheses:
+            solver.add(to_z3(hypothesis, symbols))
+        if solver.check() != z3.sat:
+            return Outcome(None, "the hypotheses are not known to be consistent")
+        solver.add(z3.Not(to_z3(self.conclusion, symbols)))
+        answer = solver.check()
+        if answer == z3.unsat:
+            return Outcome(True, "Z3")
+        if answer == z3.sat:
+            model = solver.model()
+            places = ", ".join(f"{n} = {model.eval(s, True)}" for n, s in symbols.items())
+            return Outcome(False, f"counterexample: {places}")
+        return Outcome(None, f"Z3 gives up ({solver.reason_unknown()})")
+
+    def mutants(self) -> Iterator[Entails]:
+        for i in range(len(self.hypotheses)):
+            yield replace(self, hypotheses=self.hypotheses[:i] + self.hypotheses[i + 1 :])
+        yield replace(self, conclusion=sp.Not(self.conclusion))
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """lo <= expression <= hi for all x of an interval; sharp to a thousandth of what lies between.
+
+    Attributes:
+        expression: in `theory.functions.x`.
+        lo, hi: SymPy numbers, or None.
+        interval: two rational numbers.
+    """
+
+    expression: sp.Expr
+    interval: tuple[Any, Any]
+    lo: Any = None
+    hi: Any = None
+    slack: Any = sp.Rational(1, 1000)
+
+    @property
+    def says(self) -> str:
+        low = "" if self.lo is None else rf"{sp.latex(sp.sympify(self.lo))} \le "
+        high = "" if self.hi is None else rf" \le {sp.latex(sp.sympify(self.hi))}"
+        a, b = (sp.latex(sp.sympify(end)) for end in self.interval)
+        return rf"{low}{sp.latex(self.expression)}{high} \quad (x \in [{a}, {b}])"
+
+    def check(self) -> Outcome:
+        with ctx.workprec(PRECISION):
+            low, high = (None if end is None else number(sp.sympify(end)) for end in
+                         (self.lo, self.hi))  # fmt: skip
+            a, b = (Fraction(str(sp.Rational(end))) for end in self.interval)
+            waiting, looked = [(a, b)], 0
+            while waiting:
+                looked += 1
+                if looked > PIECES:
+                    return Outcome(None, f"not decided with {PIECES} pieces")
+                a, b = waiting.pop()
+                least, most = bounds(self.expression, _arb(a), _arb(b))
+                if (low is None or least >= low) and (high is None or most <= high):
+                    continue
+                middle = (a + b) / 2
+                value = bounds(self.expression, _arb(middle), _arb(middle))
+                if (low is not None and value[1] < low) or (high is not None and value[0] > high):
+                    return Outcome(False, f"at x = {middle} it is {value[0].str(12)}")
+                waiting += [(middle, b), (a, middle)]
+        return Outcome(True, f"Arb, {looked} intervals")
+
+    def mutants(self) -> Iterator[Bounded]:
+        lo, hi = (None if end is None else sp.sympify(end) for end in (self.lo, self.hi))
+        size = self.slack * (sp.Abs(hi - lo) if lo is not None and hi is not None else 1)
+        if lo is None or hi is None:  # one-sided: a sign, which the negative must not have
+            yield replace(self, expression=-self.expression)
+            return
+        yield replace(self, lo=lo + size)
+        yield replace(self, hi=hi - size)
+
+
+@dataclass(frozen=True)
+class Integral:
+    """The integral of an expression over an interval (SymPy numbers or symbols) has a value."""
+
+    expression: sp.Expr
+    variable: sp.Symbol
+    interval: tuple[Any, Any]
+    value: sp.Expr
+
+    @property
+    def says(self) -> str:
+        a, b = (sp.latex(sp.sympify(end)) for end in self.interval)
+        inner = sp.latex(self.expression)
+        return rf"\int_{{{a}}}^{{{b}}} {inner}\,d{self.variable} = {sp.latex(self.value)}"
+
+    def check(self) -> Outcome:
+        found = sp.integrate(self.expression, (self.variable, *self.interval))
+        return Identity(found, self.value).check()
+
+    def mutants(self) -> Iterator[Integral]:
+        yield replace(self, value=self.value * sp.Rational(1001, 1000))
+        yield replace(self, value=-self.value - 1)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The limit of an expression, from the right."""
+
+    expression: sp.Expr
+    variable: sp.Symbol
+    at: Any
+    value: sp.Expr
+
+    @property
+    def says(self) -> str:
+        to = rf"{sp.latex(self.variable)} \to {sp.latex(sp.sympify(self.at))}"
+        return rf"\lim_{{{to}}} {sp.latex(self.expression)} = {sp.latex(self.value)}"
+
+    def check(self) -> Outcome:
+        found = sp.limit(self.expression, self.variable, self.at, "+")
+        same = sp.simplify(found - self.value) == 0
+        return Outcome(bool(same), "SymPy" if same else f"the limit is {found}")
+
+    def mutants(self) -> Iterator[Limit]:
+        yield replace(self, value=self.value + 1)
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A statement of the literature, believed and not proved here."""
+
+    says: str
+    source: str
+
+    def check(self) -> Outcome:
+        return Outcome(None, f"cited: {self.source}")
+
+    def mutants(self) -> Iterator[Step]:
+        yield from ()
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A model that is within a bound of a target, as a certificate that the checker accepts.
+
+    The checker runs in a process of its own, on a file of `probes/witnesses/`.
+
+    Attributes:
+        file: its name.
+        expression: the target that the certificate must be about, on [-1, 1].
+        bound: the claim `within`, at most this, that it must prove.
+    """
+
+    file: str
+    expression: str
+    bound: sp.Rational
+
+    @property
+    def says(self) -> str:
+        return rf"\sup_{{[-1,1]}}|model - {self.expression}| \le {sp.latex(self.bound)}"
+
+    def check(self) -> Outcome:
+        root = Path(__file__).parents[1]
+        path = root / "probes" / "witnesses" / self.file
+        if not path.is_file():
+            return Outcome(None, f"there is no {path.name}; see probes/witnesses")
+        with tempfile.TemporaryDirectory(prefix="plateau-") as folder:
+            copy = Path(folder) / self.file  # what is checked is what is read
+            copy.write_bytes(path.read_bytes())
+            command = [sys.executable, "-P", "-m", "certify.checker", str(copy)]
+            environment = {**os.environ, "PYTHONPATH": str(root)}
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            if done.returncode:
+                return Outcome(False, f"the checker says: {done.stdout}{done.stderr}")
+            data = json.loads(gzip.decompress(copy.read_bytes()))
+        said = data["target"]["expression"], data["domain"]
+        if said != (self.expression, [[(-1.0).hex(), (1.0).hex()]]):
+            return Outcome(False, f"the certificate is about {said}")
+        for claim in data["claims"]:
+            if claim["label"] == "within" and claim["verdict"] == "PROVED":
+                proved = sp.Rational(Fraction(float.fromhex(claim["numbers"]["bound"])))
+                holds = bool(proved <= self.bound)
+                return Outcome(holds, f"accepted by the checker: within {float(proved)!r}")
+        return Outcome(False, "the certificate proves no bound of the error")
+
+    def mutants(self) -> Iterator[Witness]:
+        yield replace(self, bound=self.bound / 2)
+        yield replace(self, expression="sin(x)")
+
+
+def to_z3(formula: Any, symbols: dict[str, Any]) -> Any:
+    """A SymPy relation or polynomial expression in Z3; new symbols are added to `symbols`.
+
+    Raises:
+        TypeError: it has something else in it.
+    """
+    formula = sp.sympify(formula)
+    parts = [to_z3(part, symbols) for part in formula.args]
+    if formula.is_Symbol:
+        return symbols.setdefault(str(formula), z3.Real(str(formula)))
+    if formula.is_Rational:
+        return z3.RealVal(str(formula))
+    if formula in (sp.true, sp.false):
+        return z3.BoolVal(bool(formula))
+    if formula.is_Add:
+        return z3.Sum(parts)
+    if formula.is_Mul:
+        return z3.Product(parts)
+    if formula.is_Pow and formula.exp.is_Integer and formula.exp > 0:
+        return z3.Product([parts[0]] * int(formula.exp))
+    if formula.is_Pow and formula.exp == -1:
+        return 1 / parts[0]
+    if isinstance(formula, sp.Abs):
+        return z3.If(parts[0] >= 0, parts[0], -parts[0])
+    if isinstance(formula, sp.Max | sp.Min):
+        best = parts[0]
+        for part in parts[1:]:
+            takes = part > best if isinstance(formula, sp.Max) else part < best
+            best = z3.If(takes, part, best)
+        return best
+    for kind, build in CONNECTIVES.items():
+        if isinstance(formula, kind):
+            return build(*parts)
+    raise TypeError(f"{formula.func} is not polynomial")
+
+
+CONNECTIVES = {
+    sp.And: z3.And, sp.Or: z3.Or, sp.Not: z3.Not, sp.Implies: z3.Implies,
+    sp.Le: lambda a, b: a <= b, sp.Lt: lambda a, b: a < b, sp.Ge: lambda a, b: a >= b,
+    sp.Gt: lambda a, b: a > b, sp.Eq: lambda a, b: a == b, sp.Ne: lambda a, b: a != b,
+}  # fmt: skip
+
+
+def _arb(value: Fraction) -> arb:
+    return arb(fmpq(value.numerator, value.denominator))
+
+
+def _allowed(symbol: sp.Symbol) -> Sequence[Any]:
+    """Values that the symbol's assumptions allow."""
+    if symbol.is_integer:
+        return [v for v in (1, 2, 3, 5) if symbol.is_nonnegative is not None or v]
+    return [v for v in PLACES if not (symbol.is_nonnegative and v < 0)]
+
+
+def _value(expression: sp.Expr) -> arb | None:
+    """A number as a ball; None where it is not a real number that Arb knows."""
+    try:
+        with ctx.workprec(PRECISION):
+            ball = number(sp.sympify(expression))
+    except (TypeError, ZeroDivisionError):
+        return None
+    return ball if ball.is_finite() else None
+
+
+__all__ = ["x"]

@@ -1,0 +1,1 @@
+"""Facts that proofs and enclosures rest on: one file for each subject."""

@@ -1,0 +1,136 @@
+"""The rules by which enclosures move through the primitives, as inequalities."""
+
+import sympy as sp
+
+from theory.functions import x
+from theory.kernel import Cited, Entails, Identity, Integral
+from theory.theorem import theorem
+
+p, q, r, s, d, e, t, k = sp.symbols("p q r s d e t k", real=True)
+lo, hi, v, slope = sp.symbols("lo hi v s", real=True)
+
+
+@theorem(
+    "E1",
+    "Products of Taylor models",
+    r"""$|(p+d)(q+e)-pq| \le |p|s+r|q|+rs$ for $|d|\le r$, $|e|\le s$.""",
+    proof="Expand; each term is bounded by its factors' bounds.",
+)
+def e1():
+    big_p, big_q = sp.symbols("P Q", real=True)
+    return (
+        Identity((p + d) * (q + e) - p * q, p * e + d * q + d * e),
+        Entails(
+            (sp.Abs(d) <= r, sp.Abs(e) <= s, sp.Abs(p) <= big_p, sp.Abs(q) <= big_q),
+            sp.Abs((p + d) * (q + e) - p * q) <= big_p * s + r * big_q + r * s,
+        ),
+    )
+
+
+@theorem(
+    "E2",
+    "Errors of an affine map",
+    r"""If $|d_j|\le r_j$, then $|\sum w_jd_j| \le \sum|w_j|r_j$.""",
+    proof="One more term adds at most $|w|r$ to both sides.",
+)
+def e2():
+    w, sum_d, sum_r = sp.symbols("w D R", real=True)
+    return (
+        Entails(
+            (sp.Abs(sum_d) <= sum_r, sp.Abs(d) <= r),
+            sp.Abs(sum_d + w * d) <= sum_r + sp.Abs(w) * r,
+        ),
+    )  # fmt: skip
+
+
+@theorem(
+    "E3",
+    "A chord over a kink",
+    r"""For $lo<0<hi$, $s=hi/(hi-lo)$: $0\le s(v-lo)-\max(v,0)\le -s\,lo$ on $[lo,hi]$.""",
+    proof=r"""$\max(v,0)$ is convex, so it lies below its chord; the distance is largest at the
+    kink.""",
+)
+def e3():
+    inside = (lo < 0, hi > 0, sp.Eq(slope * (hi - lo), hi))
+    gap = slope * (v - lo) - sp.Max(v, 0)
+    return (
+        Entails((*inside, lo <= v, v <= hi), gap >= 0),
+        Entails(inside, gap <= -slope * lo),
+    )
+
+
+@theorem(
+    "E4",
+    "Taylor's theorem",
+    r"""$f(t)=\sum_{k\le K}f^{(k)}(0)t^k/k!+f^{(K+1)}(\xi)t^{K+1}/(K+1)!$ with $\xi$ between 0
+    and $t$, for $f$ with $K+1$ continuous derivatives.""",
+    proof=r"""Cited. The step checks the integral form of the remainder for $f=e^{ct}$, $K=2$.""",
+    source="any textbook of analysis, such as Apostol, Mathematical Analysis, 2nd ed., 1974",
+)
+def e4():
+    c, u = sp.symbols("c u", positive=True)
+    kernel = c**3 * sp.exp(c * x) * (u - x) ** 2 / 2
+    remainder = sp.exp(c * u) - 1 - c * u - c**2 * u**2 / 2
+    return (
+        Integral(kernel, x, (0, u), remainder),
+        Cited("Taylor's theorem with Lagrange's remainder", "Apostol 1974"),
+    )
+
+
+@theorem(
+    "E5",
+    "Rounding of a sum of products",
+    r"""In floating point with unit roundoff $u$, $|fl(x\cdot y)-x\cdot y| \le
+    \gamma_n|x|\cdot|y|$ with $\gamma_n=nu/(1-nu)$, in any order of summation, without
+    underflow.""",
+    proof=r"""Each term carries at most $n$ factors $1+\delta$, $|\delta|\le u$. By induction a
+    product of $n$ of them is within $\gamma_n$ of 1: if $g$ bounds $n$ factors, $g+u+gu$
+    bounds one more (first step), and that is at most $\gamma_{n+1}$ (second step).""",
+    source="Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., 2002, section 3.1",
+)
+def e5():
+    u, g, n, theta, delta, g2 = sp.symbols("u g n theta delta G", real=True)
+    return (
+        Entails(
+            (sp.Abs(theta) <= g, sp.Abs(delta) <= u),
+            sp.Abs((1 + theta) * (1 + delta) - 1) <= g + u + g * u,
+        ),
+        Entails(
+            (n > 0, (n + 1) * u < 1, sp.Eq(g * (1 - n * u), n * u),
+             sp.Eq(g2 * (1 - (n + 1) * u), (n + 1) * u)),
+            g + u + g * u <= g2,
+        ),
+    )  # fmt: skip
+
+
+@theorem(
+    "E6",
+    "Bernstein form bounds a polynomial",
+    r"""On $[0,1]$ a polynomial lies between its least and its greatest Bernstein coefficient.""",
+    proof=r"""The Bernstein polynomials are not negative there and add up to 1 (checked for
+    degree 4): a polynomial is a mean of its coefficients, and means stay between (L4's steps).""",
+)
+def e6():
+    n = 4
+    basis = [sp.binomial(n, i) * t**i * (1 - t) ** (n - i) for i in range(n + 1)]
+    return (
+        Identity(sum(basis), 1),
+        Entails((t >= 0, t <= 1), sp.And(*(b >= 0 for b in basis))),
+    )
+
+
+@theorem(
+    "E7",
+    "The values of a monotone polynomial",
+    r"""If $|c_1| > \sum_{k\ge2}k|c_k|$ then $\sum c_kt^k$ is monotone on $[-1,1]$.""",
+    proof=r"""The derivative is $c_1+\sum_{k\ge2}kc_kt^{k-1}$, and the sum is at most the right
+    side in magnitude: it has the sign of $c_1$ (for $c_1>0$ and degree 3).""",
+)
+def e7():
+    c1, c2, c3 = sp.symbols("c_1 c_2 c_3", real=True)
+    slope = c1 + 2 * c2 * t + 3 * c3 * t**2
+    return (
+        Entails(
+            (c1 > 2 * sp.Abs(c2) + 3 * sp.Abs(c3), t >= -1, t <= 1), slope > 0
+        ),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The statements about plateaus, resolution, readouts and smoothness: one file a subject."""

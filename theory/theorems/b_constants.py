@@ -1,0 +1,181 @@
+"""Piecewise constant approximation: best constants, fewest pieces, grids, Lipschitz limits."""
+
+import sympy as sp
+
+from theory.functions import x
+from theory.kernel import Entails, Identity, Integral
+from theory.theorem import theorem
+
+a, c, e, m, big_m, value = sp.symbols("a c e m M y", real=True)
+w = sp.Symbol("w", positive=True)
+s0, s1, s2 = sp.symbols("S_0 S_1 S_2", positive=True)
+
+
+@theorem(
+    "A2-sup",
+    "Best constant in the maximum norm",
+    r"""If the values of $f$ on an interval reach from $m$ to $M$, no constant is nearer to $f$
+    everywhere than $(M-m)/2$, and the middle $(m+M)/2$ is that near.""",
+    proof="A constant $c$ has to be near both extremes; the middle is near everything between.",
+)
+def a2_sup():
+    near = (sp.Abs(big_m - c) <= e, sp.Abs(m - c) <= e)
+    return (
+        Entails(near, 2 * e >= big_m - m),
+        Entails(
+            (m <= value, value <= big_m), sp.Abs(2 * value - (m + big_m)) <= big_m - m
+        ),
+    )  # fmt: skip
+
+
+@theorem(
+    "A2-two",
+    "Best constant in mean square",
+    r"""$\int(f-c)^2 = \int(f-\bar f)^2 + w\,(\bar f-c)^2$ on an interval of width $w$ with the
+    mean $\bar f$: the mean is the best constant. For $f=e^x$ on $[a,a+w]$ the square of the
+    error is $e^{2a}\left(\frac{e^{2w}-1}{2}-\frac{(e^w-1)^2}{w}\right)$.""",
+    proof=r"""Expand with the moments $S_k=\int f^k$, so that $\bar f = S_1/S_0$. For the
+    exponential the mean is an integral, and so is the error.""",
+)
+def a2_two():
+    mean = sp.integrate(sp.exp(x), (x, a, a + w)) / w
+    error = sp.exp(2 * a) * ((sp.exp(2 * w) - 1) / 2 - (sp.exp(w) - 1) ** 2 / w)
+    split = s2 - s1**2 / s0 + s0 * (s1 / s0 - c) ** 2
+    return (
+        Identity(s2 - 2 * c * s1 + c**2 * s0, split),
+        Integral((sp.exp(x) - mean) ** 2, x, (a, a + w), error),
+    )
+
+
+@theorem(
+    "A2-one",
+    "Best constant in the mean",
+    r"""For increasing $f$ the value at the middle of an interval minimizes $\int|f-c|$. For
+    $f=e^x$ on $[a,a+w]$ the error is $e^a(e^{w/2}-1)^2$.""",
+    proof=r"""Moving $c$ from the value at the middle by $h$, $f$ being monotone, changes
+    $|f-c|$ by at least $-h$ on one half and by exactly $h$ on the other half (first step: for
+    a pair of values, one on each side of the middle value $y$). The two integrals are over the
+    halves.""",
+)
+def a2_one():
+    below, above = sp.symbols("f_1 f_2", real=True)
+    middle = sp.exp(a + w / 2)
+    error = sp.exp(a) * (sp.exp(w / 2) - 1) ** 2
+    right = sp.integrate(sp.exp(x) - middle, (x, a + w / 2, a + w))
+    left = sp.integrate(middle - sp.exp(x), (x, a, a + w / 2))
+    return (
+        Entails(
+            (below <= value, value <= above),
+            sp.Abs(below - c) + sp.Abs(above - c)
+            >= sp.Abs(below - value) + sp.Abs(above - value),
+        ),
+        Identity(left + right, error),
+    )  # fmt: skip
+
+
+u, v, k, lip, dist, delta, eps = sp.symbols("u v k L r Delta epsilon", real=True)
+fa, fb, ga, gb = sp.symbols("f_a f_b g_a g_b", real=True)
+
+
+@theorem(
+    "A3",
+    "Fewest pieces",
+    r"""A piece on which $f$ varies by more than $2\varepsilon$ has no constant within
+    $\varepsilon$; for monotone $f$ on $[a,b]$, $N$ pieces with error $\varepsilon$ need $N \ge
+    |f(b)-f(a)|/(2\varepsilon)$, and $\lceil\cdot\rceil$ of that many are enough.""",
+    proof=r"""The first step is A2-sup. The variations of a monotone function on the pieces add
+    up to $|f(b)-f(a)|$ (second step, for one more piece). Enough: cut where $f$ passes
+    multiples of $2\varepsilon$.""",
+    uses=("A2-sup",),
+)
+def a3():
+    total, one, n = sp.symbols("T y n", real=True)
+    return (
+        Entails((2 * e >= big_m - m, e <= eps), big_m - m <= 2 * eps),
+        Entails(
+            (total <= 2 * eps * n, one <= 2 * eps), total + one <= 2 * eps * (n + 1)
+        ),
+    )  # fmt: skip
+
+
+@theorem(
+    "A4",
+    "Cells and their diameter",
+    r"""A grid of width $\delta$ on a cube of side $W$ in $dm$ dimensions has $(W/\delta)^{dm}$
+    cells, and two points of one cell are at most $\delta\sqrt{dm}$ apart.""",
+    proof=r"""Coordinates differ by at most $\delta$ each; one more coordinate adds at most
+    $\delta^2$ to the square of the distance. The count multiplies by $W/\delta$ with each.""",
+)
+def a4():
+    n, square, step, width = sp.symbols("n q r delta", real=True)
+    side, count = sp.symbols("W N", positive=True)
+    return (
+        Entails(
+            (square <= n * width**2, sp.Abs(step) <= width),
+            square + step**2 <= (n + 1) * width**2,
+        ),
+        Identity((side / count) ** 3 * (side / count), (side / count) ** 4),
+    )  # fmt: skip
+
+
+@theorem(
+    "B1",
+    "What a Lipschitz bound costs",
+    r"""If $g$ is $L$-Lipschitz, $\sup|f-g| \ge \frac12\sup_{x,y}(|f(x)-f(y)|-L|x-y|)$.""",
+    proof=r"""As A1, with $V = L|x-y|$ between the two places.""",
+    uses=("A1",),
+    source="The bound is attained by McShane's extension (1934); only the bound is proved here.",
+)
+def b1():
+    return (
+        Entails(
+            (
+                sp.Eq(delta, fa - fb),
+                sp.Abs(fa - ga) <= e,
+                sp.Abs(fb - gb) <= e,
+                sp.Abs(ga - gb) <= lip * dist,
+            ),
+            2 * e >= delta - lip * dist,
+        ),
+    )
+
+
+@theorem(
+    "B1-cbrt",
+    "Lipschitz limit for the cube root",
+    r"""The largest $\frac12(|\sqrt[3]{x}-\sqrt[3]{y}|-L|x-y|)$ on $[-1,1]$ is
+    $\frac{2}{3\sqrt{3L}}$ for $L\ge 1/3$, on $[0,1]$ half of it.""",
+    proof=r"""With $x=u^3$, $y=v^3$ and $L = 1/(3k^2)$ it is $\frac12(u-v)(1-\frac{u^2+uv+v^2}
+    {3k^2})$, polynomial. The bound $2k/3$ holds for all $u\ge v$, and for $v \ge 0$ the bound
+    $k/3$; they are attained at $u=k=-v$, and at $u=k$, $v=0$, which lie in the domain for
+    $k\le1$.""",
+    uses=("B1",),
+)
+def b1_cbrt():
+    gain = (u - v) * (3 * k**2 - (u**2 + u * v + v**2))
+    positive = sp.Symbol("L", positive=True)
+    root = 1 / sp.sqrt(3 * positive)
+    return (
+        Identity(2 * root / 3, 2 / (3 * sp.sqrt(3 * positive))),
+        Entails((u >= v, k > 0), gain <= 4 * k**3),
+        Identity(gain.subs({u: k, v: -k}), 4 * k**3),
+        Entails((u >= v, v >= 0, k > 0), gain <= 2 * k**3),
+        Identity(gain.subs({u: k, v: 0}), 2 * k**3),
+    )
+
+
+@theorem(
+    "B1-sqrt",
+    "Lipschitz limit for the square root",
+    r"""The largest $\frac12(|\sqrt x-\sqrt y|-L|x-y|)$ on $[0,1]$ is $\frac1{8L}$ for $L \ge
+    1/2$.""",
+    proof=r"""With $x=u^2$, $y=v^2$ it is $\frac12((u-v)-L(u^2-v^2))$, at most $1/(8L)$ for
+    $u\ge v\ge 0$, and equal at $u = 1/(2L)$, $v=0$.""",
+    uses=("B1",),
+)
+def b1_sqrt():
+    gain = (u - v) - lip * (u**2 - v**2)
+    return (
+        Entails((u >= v, v >= 0), 4 * lip * gain <= 1),
+        Identity(gain.subs({u: 1 / (2 * lip), v: 0}), 1 / (4 * lip)),
+    )

@@ -1,0 +1,162 @@
+"""What encoders whose last operation is LayerNorm cannot do, whatever their size and training."""
+
+import sympy as sp
+
+from theory.functions import x
+from theory.kernel import Entails, Identity, Integral
+from theory.theorem import theorem
+
+z1, z2, z3, s, q, d, v, eps, e, r = sp.symbols("z_1 z_2 z_3 s q D v epsilon e r", real=True)
+
+
+@theorem(
+    "C0",
+    "LayerNorm lands on a sphere in a hyperplane",
+    r"""Let $z=(y-\beta)/\gamma$ be the normalized output of LayerNorm over $D$ features with
+    variance $v$ and $\epsilon>0$. Then $\sum z_i=0$ and $\sum z_i^2 = Dv/(v+\epsilon) < D$.
+    For $D=1$ the output is constant; for $D=2$ it lies on a segment,
+    $z=(t,-t)/\sqrt{t^2+\epsilon}$.""",
+    proof=r"""$z_i=(x_i-\mu)/\sqrt{v+\epsilon}$ with $\sum(x_i-\mu)=0$ and $\sum(x_i-\mu)^2=Dv$
+    (for $D=3$ in full in the first two steps; each further feature adds its share to both).
+    For $D=2$ with $x_1-x_2=2t$ the variance is $t^2$.""",
+)
+def c0():
+    xs = sp.symbols("x_1 x_2 x_3", real=True)
+    mean = sum(xs) / 3
+    variance = sum((xi - mean) ** 2 for xi in xs) / 3
+    zs = [(xi - mean) / sp.sqrt(variance + 1) for xi in xs]
+    t, m = sp.symbols("t m", real=True)
+    two = [m + t, m - t]
+    middle = sum(two) / 2
+    return (
+        Entails(tuple(sp.Eq(z, xi - (sum(xs)) / 3) for z, xi in zip((z1, z2, z3), xs, strict=True)),
+                sp.Eq(z1 + z2 + z3, 0)),
+        Identity(sum(z**2 for z in zs), 3 * variance / (variance + 1)),
+        Entails((v >= 0, eps > 0, d > 0, sp.Eq(q * (v + eps), d * v)), q < d),
+        Identity(sum((y - middle) ** 2 for y in two) / 2, t**2),
+    )  # fmt: skip
+
+
+@theorem(
+    "C1",
+    "No coordinate is large",
+    r"""$|z_i|\le\sqrt{D-1}$, so $|y_i| \le |\beta_i|+|\gamma_i|\sqrt{D-1}$; sharp as
+    $v/\epsilon\to\infty$.""",
+    proof=r"""Let $s$ be the sum and $q$ the sum of squares of the other $D-1$ coordinates:
+    $s=-z_1$, $s^2\le(D-1)q$ by Cauchy-Schwarz, $q\le D-z_1^2$ by C0. Sharp: one coordinate
+    $\sqrt{D-1}$, the others $-1/\sqrt{D-1}$, have sum 0 and squares that add up to $D$.""",
+    uses=("C0",),
+)
+def c1():
+    n = sp.Symbol("n", positive=True)
+    large, small = sp.sqrt(n), -1 / sp.sqrt(n)
+    return (
+        Entails(
+            (sp.Eq(s, -z1), s**2 <= (d - 1) * q, q <= d - z1**2, d > 1), z1**2 <= d - 1
+        ),
+        Identity(large + n * small, 0),
+        Identity(large**2 + n * small**2, n + 1),
+    )  # fmt: skip
+
+
+h1, h2, y1, y2, g1, g2, w1, w2 = sp.symbols("h_1 h_2 y_1 y_2 a_1 a_2 w_1 w_2", real=True)
+
+
+@theorem(
+    "C2",
+    "No better than the best constant",
+    r"""If the target takes the values of a box $\prod[c_i-h_i,c_i+h_i]$, then for every
+    $\gamma$, $\beta$ and every map into a LayerNorm readout without a linear head
+    $\sup_x\max_i|\hat y_i-y_i|/h_i \ge 1$.""",
+    proof=r"""If some $\gamma_i=0$, $\hat y_i$ is constant, and A2-sup says $\ge h_i$.
+    Otherwise, with $w_i=1/\gamma_i$, C0 says $\sum w_i(\hat y_i-\beta_i)=0$. At the corners
+    $c\pm h\,\mathrm{sgn}(w)$ the numbers $\sum w_iy_i$ differ by $2\sum|w_i|h_i$, so at one of
+    them $\sum|w_i||y_i-\hat y_i| \ge \sum|w_i|h_i$ (first step, with $S=\sum|w_i|h_i$ and $p$,
+    $n$ the values of $\sum w_i(y_i-\hat y_i)$ at the two). If each error were below $r h_i$
+    with $r<1$, the sum would be below (second step, for two coordinates; one more adds its
+    share).""",
+    uses=("A2-sup", "C0"),
+)
+def c2():
+    p, n, total, worst = sp.symbols("p n S E", real=True)
+    return (
+        Entails(
+            (sp.Eq(p - n, 2 * total), sp.Abs(p) <= worst, sp.Abs(n) <= worst), worst >= total
+        ),
+        Entails(
+            (y1 <= r * h1, y2 <= r * h2, w1 >= 0, w2 >= 0, w1 * h1 + w2 * h2 > 0, r < 1),
+            w1 * y1 + w2 * y2 < w1 * h1 + w2 * h2,
+        ),
+    )  # fmt: skip
+
+
+VARIANCES = {
+    "x": (x, sp.Rational(1, 3)),
+    "x^2": (x**2, sp.Rational(4, 45)),
+    "exp": (sp.exp(x), (1 - sp.exp(-2)) / 2),
+    "sin": (sp.sin(x), sp.Rational(1, 2) - sp.sin(2) / 4),
+    "log(2+x)": (sp.log(2 + x), 1 - sp.Rational(3, 4) * sp.log(3) ** 2),
+}
+#: Powers of |x|: for even integrands twice the integral over [0, 1], where |x| is x.
+ROOTS = {
+    "cbrt": (x ** sp.Rational(1, 3), sp.Rational(3, 5)),
+    "x+cbrt(x)": (x + x ** sp.Rational(1, 3), sp.Rational(188, 105)),
+}
+
+
+def variance(expression: sp.Expr) -> sp.Expr:
+    """Of the target of a uniform number of [-1, 1]."""
+    mean = sp.integrate(expression, (x, -1, 1)) / 2
+    return sp.integrate(expression**2, (x, -1, 1)) / 2 - mean**2
+
+
+@theorem(
+    "C3",
+    "The root mean square floor",
+    r"""For a LayerNorm readout without head $E\|\hat y-y\|^2 \ge
+    \lambda_{\min}(\mathrm{Cov}\,y)$; for $d$ independent coordinates of equal variance
+    $\sigma^2$ the error per coordinate is at least $\sigma/\sqrt d$, relative floor $1/\sqrt
+    d$. Of uniform inputs on $[-1,1]$ the variances are: $x$ 1/3, $x^2$ 4/45, $\sqrt[3]{x}$
+    3/5, $x+\sqrt[3]{x}$ 188/105, $e^x$ $(1-e^{-2})/2$, $\sin x$ $\frac12-\frac{\sin2}4$,
+    $\log(2+x)$ $1-\frac34\ln^23$.""",
+    proof=r"""With $w$ as in C2 and $n=w/\|w\|$, $n\cdot\hat y$ is constant, so $E\|\hat
+    y-y\|^2 \ge E(n\cdot(\hat y-y))^2 \ge \mathrm{Var}(n\cdot y) \ge \lambda_{\min}$: the first
+    step is the first inequality in two dimensions with $n=(a_1,a_2)$, the second is
+    $E(c-Y)^2=\mathrm{Var}\,Y+(c-EY)^2$ with the moments $\mu$, $m_2$. The variances are
+    integrals.""",
+    uses=("C2",),
+)
+def c3():
+    c, mu, m2 = sp.symbols("c mu m_2", real=True)
+    x2 = (x, -1, 1)
+    del x2
+    steps = [
+        Entails((sp.Eq(g1**2 + g2**2, 1),), (g1 * y1 + g2 * y2) ** 2 <= y1**2 + y2**2),
+        Identity(c**2 - 2 * c * mu + m2, (m2 - mu**2) + (c - mu) ** 2),
+    ]
+    for expression, expected in VARIANCES.values():
+        mean = sp.integrate(expression, (x, -1, 1)) / 2
+        steps.append(Integral((expression - mean) ** 2 / 2, x, (-1, 1), expected))
+    steps += [Integral(f**2, x, (0, 1), expected) for f, expected in ROOTS.values()]
+    return tuple(steps)
+
+
+@theorem(
+    "C5",
+    "A linear head helps only from a wider model",
+    r"""With a linear head behind the LayerNorm the obstruction stays while $D\le d$: the
+    readout's image lies in an affine hyperplane of dimension $D-1 < d$. With $D \ge d+1$ it
+    vanishes: an affine image of the sphere of C0 contains a ball.""",
+    proof=r"""The image of a hyperplane under an affine map has at most its dimension, so some
+    $n \ne 0$ has $n\cdot\hat y$ constant and C2 and C3 apply. For two features and two outputs
+    the first step shows such an $n$: $(b_2-\,.)$ in coordinates. For $D=d+1=2$ the second step
+    inverts $y = b z_1$ on $|z_1|<1$.""",
+    uses=("C2", "C3"),
+)
+def c5():
+    b1, b2, c1, c2, t, y = sp.symbols("b_1 b_2 c_1 c_2 t y", real=True)
+    first, second = b1 * t - c1 * t, b2 * t - c2 * t
+    return (
+        Identity((b2 - c2) * first - (b1 - c1) * second, 0),
+        Entails((sp.Abs(y) < b1, sp.Eq(t * b1, y)), sp.Abs(t) < 1),
+    )
