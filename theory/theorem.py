@@ -106,9 +106,19 @@ def ordered(statements: dict[str, Theorem]) -> dict[str, Theorem]:
     if unknown:
         raise ValueError(f"statements that are used but not there: {', '.join(unknown)}")
     try:
-        return {label: statements[label] for label in TopologicalSorter(uses).static_order()}
+        TopologicalSorter(uses).prepare()
     except CycleError as error:
         raise ValueError(f"statements that use each other: {error.args[1]}") from None
+    out: dict[str, Theorem] = {}
+
+    def place(label: str) -> None:
+        for use in uses[label]:
+            place(use)
+        out.setdefault(label, statements[label])
+
+    for label in statements:
+        place(label)
+    return out
 
 
 def find_theorem(label: str) -> Theorem:
