@@ -5,7 +5,8 @@
 | Identity | two expressions are equal | exact falsification at rational points, then SymPy |
 | Entails | hypotheses imply a conclusion, for all real numbers | Z3 |
 | Bounded | lo <= expression <= hi on an interval | Arb, by subdivision |
-| Integral, Limit | a value | SymPy, falsified by Arb first |
+| Integral | a value | SymPy, after sums of Arb enclosures failed to exclude it |
+| Limit | a value | SymPy |
 | Cited | taken from the literature | nobody: the theorem becomes conditional |
 
 Each step also knows mutants of itself: near versions that are false. The tests demand that no
@@ -15,8 +16,10 @@ mutant proves, so that no step passes by construction and no hypothesis is idle.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -33,13 +36,14 @@ from flint import arb, ctx, fmpq
 
 from theory.arb import bounds
 from theory.functions import x
-from theory.intervals import number
+from theory.intervals import hull, number
 
 #: Values tried for free symbols when an identity is to be falsified, by what is assumed of them.
 PLACES = [sp.Rational(p, q) for p, q in ((3, 7), (-5, 3), (11, 4), (1, 9), (-2, 5), (17, 6))]
 PRECISION = 128
 MILLISECONDS = 20_000
 PIECES = 20_000  # of an interval, in `Bounded`
+STRIPS = 400  # of an interval, in `Integral`
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,16 @@ class Identity:
         symbols = sorted(left.free_symbols | right.free_symbols, key=str)
         given = dict(self.domains)
         tried = 0
-        for values in product(*(given.get(s, _allowed(s)) for s in symbols)):
+        if left == right:
+            return Outcome(True, "the same expression")
+        choices = list(product(*(given.get(s, _allowed(s)) for s in symbols)))
+        random.Random(0).shuffle(choices)  # so that every symbol moves
+        for values in choices[:400]:
             place = dict(zip(symbols, values, strict=True))
-            difference = _value(left.subs(place) - right.subs(place))
-            if difference is None:
+            sides = _value(left.subs(place)), _value(right.subs(place))
+            if None in sides:
                 continue
-            tried += 1
+            tried, difference = tried + 1, sides[0] - sides[1]
             if not difference.contains(0):
                 return Outcome(False, f"at {place} the sides differ by {difference.str(10)}")
             if tried >= 40:
@@ -109,10 +117,12 @@ class Entails:
     Attributes:
         hypotheses: SymPy relations; Max and Abs are understood.
         conclusion: a SymPy relation, or And/Or of some.
+        sharp: a stronger conclusion that is false, where the constant matters.
     """
 
     hypotheses: tuple[Any, ...]
     conclusion: Any
+    sharp: Any = None
 
     @property
     def says(self) -> str:
@@ -122,6 +132,13 @@ class Entails:
         return rf"{first} \;\Longrightarrow\; {sp.latex(self.conclusion)}"
 
     def check(self) -> Outcome:
+        parts = [sp.sympify(part) for part in (*self.hypotheses, self.conclusion)]
+        if any(part in (sp.true, sp.false) for part in parts):
+            return Outcome(None, "SymPy has decided a part of it already")
+        names = set().union(*(part.free_symbols for part in parts))
+        plain = all(s.is_positive is s.is_nonnegative is s.is_integer is None for s in names)
+        if not plain or len({s.name for s in names}) < len(names):
+            return Outcome(None, "only real symbols without other assumptions are understood")
         solver = z3.Solver()
         solver.set("timeout", MILLISECONDS)
         symbols: dict[str, Any] = {}
@@ -143,6 +160,8 @@ class Entails:
         for i in range(len(self.hypotheses)):
             yield replace(self, hypotheses=self.hypotheses[:i] + self.hypotheses[i + 1 :])
         yield replace(self, conclusion=sp.Not(self.conclusion))
+        if self.sharp is not None:
+            yield replace(self, conclusion=self.sharp)
 
 
 @dataclass(frozen=True)
@@ -173,6 +192,8 @@ class Bounded:
             low, high = (None if end is None else number(sp.sympify(end)) for end in
                          (self.lo, self.hi))  # fmt: skip
             a, b = (Fraction(str(sp.Rational(end))) for end in self.interval)
+            if not a < b or (low is None and high is None):
+                return Outcome(None, "no interval, or no bound")
             waiting, looked = [(a, b)], 0
             while waiting:
                 looked += 1
@@ -215,8 +236,35 @@ class Integral:
         return rf"\int_{{{a}}}^{{{b}}} {inner}\,d{self.variable} = {sp.latex(self.value)}"
 
     def check(self) -> Outcome:
+        excluded = self._excluded()
+        if excluded:
+            return Outcome(False, excluded)
         found = sp.integrate(self.expression, (self.variable, *self.interval))
+        if found == self.value:
+            return Outcome(True, "SymPy, not excluded by Arb")
         return Identity(found, self.value).check()
+
+    def _excluded(self) -> str:
+        """Why the value is wrong, at one place of the free symbols: an enclosure of the integral
+        by 400 strips does not contain it."""
+        free = sp.sympify(self.expression).free_symbols | sp.sympify(self.value).free_symbols
+        free |= set().union(*(sp.sympify(end).free_symbols for end in self.interval))
+        names = sorted(free - {self.variable}, key=str)
+        place = {s: next(v for v in PLACES[i:] + PLACES if v in _allowed(s)) for i, s in
+                 enumerate(names)}  # fmt: skip
+        inner = sp.sympify(self.expression).subs(place).xreplace({self.variable: x})
+        a, b = (_value(sp.sympify(end).subs(place)) for end in self.interval)
+        value = _value(sp.sympify(self.value).subs(place))
+        if a is None or b is None or value is None:
+            return ""
+        with ctx.workprec(PRECISION):
+            total = arb(0)
+            for k in range(STRIPS):
+                lo, hi = a + (b - a) * k / STRIPS, a + (b - a) * (k + 1) / STRIPS
+                total += hull(*bounds(inner, lo, hi)) * (b - a) / STRIPS
+            if total.is_finite() and not total.overlaps(value):
+                return f"at {place} the integral is {total.str(6)}, not {value.str(6)}"
+        return ""
 
     def mutants(self) -> Iterator[Integral]:
         yield replace(self, value=self.value * sp.Rational(1001, 1000))
@@ -270,11 +318,13 @@ class Witness:
         file: its name.
         expression: the target that the certificate must be about, on [-1, 1].
         bound: the claim `within`, at most this, that it must prove.
+        graph: SHA-256 of the graph that it must be about, as compact JSON with sorted keys.
     """
 
     file: str
     expression: str
     bound: sp.Rational
+    graph: str
 
     @property
     def says(self) -> str:
@@ -294,6 +344,9 @@ class Witness:
             if done.returncode:
                 return Outcome(False, f"the checker says: {done.stdout}{done.stderr}")
             data = json.loads(gzip.decompress(copy.read_bytes()))
+        plain = json.dumps(data["graph"], sort_keys=True, separators=(",", ":"))
+        if hashlib.sha256(plain.encode()).hexdigest() != self.graph:
+            return Outcome(False, "the certificate is about another model")
         said = data["target"]["expression"], data["domain"]
         if said != (self.expression, [[(-1.0).hex(), (1.0).hex()]]):
             return Outcome(False, f"the certificate is about {said}")
@@ -307,6 +360,7 @@ class Witness:
     def mutants(self) -> Iterator[Witness]:
         yield replace(self, bound=self.bound / 2)
         yield replace(self, expression="sin(x)")
+        yield replace(self, graph="0" * 64)
 
 
 def to_z3(formula: Any, symbols: dict[str, Any]) -> Any:
@@ -329,8 +383,6 @@ def to_z3(formula: Any, symbols: dict[str, Any]) -> Any:
         return z3.Product(parts)
     if formula.is_Pow and formula.exp.is_Integer and formula.exp > 0:
         return z3.Product([parts[0]] * int(formula.exp))
-    if formula.is_Pow and formula.exp == -1:
-        return 1 / parts[0]
     if isinstance(formula, sp.Abs):
         return z3.If(parts[0] >= 0, parts[0], -parts[0])
     if isinstance(formula, sp.Max | sp.Min):
@@ -358,9 +410,8 @@ def _arb(value: Fraction) -> arb:
 
 def _allowed(symbol: sp.Symbol) -> Sequence[Any]:
     """Values that the symbol's assumptions allow."""
-    if symbol.is_integer:
-        return [v for v in (1, 2, 3, 5) if symbol.is_nonnegative is not None or v]
-    return [v for v in PLACES if not (symbol.is_nonnegative and v < 0)]
+    places = [sp.Integer(n) for n in (1, 2, 3, 5)] if symbol.is_integer else PLACES
+    return [v for v in places if sp.ask(sp.Q.nonnegative(symbol)) is not True or v >= 0]
 
 
 def _value(expression: sp.Expr) -> arb | None:

@@ -33,7 +33,7 @@ def numbers(
     value = width.subs(eps, exact)
     rise = TARGETS[target].expression.subs(x, b)
     rise -= TARGETS[target].expression.subs(x, a)
-    if not _enclosure(value).is_finite():
+    if not _enclosure(rise - 2 * exact) >= 0:
         raise BadRequest(f"--eps {accuracy} is larger than half of what {target} varies by")
     layers = yun_layers(sp.Integer(d), sp.Integer(m), value, b - a)
     pieces = _enclosure(rise / (2 * exact))

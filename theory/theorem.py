@@ -155,6 +155,8 @@ def prove(statement: Theorem, known: dict[str, Status]) -> Proof:
     cited = any(isinstance(step, Cited) for step, _ in outcomes)
     if Status.FAILED in uses or any(o.holds is False for _, o in outcomes):
         status = Status.FAILED
+    elif uses & {Status.REFUTED, Status.PER_MODEL}:
+        status = Status.OPEN  # nothing follows from what is false or not decided
     elif (
         Status.OPEN in uses
         or any(o.holds is None and not isinstance(s, Cited) for s, o in outcomes)

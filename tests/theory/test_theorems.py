@@ -14,9 +14,10 @@ import sympy as sp
 from theory.kernel import Bounded, Cited, Entails, Identity, Integral, Limit, Witness
 from theory.resolution import ROWS, delta_star, eps
 from theory.targets import TARGETS
-from theory.theorem import Status, all_theorems, find_theorem, ordered, prove_all, theorem
+from theory.theorem import Status, all_theorems, find_theorem, ordered, prove, prove_all, theorem
 from theory.theorems.d_layernorm import ROOTS, VARIANCES
 from theory.theorems.e_smooth import smoothness
+from theory.theorems.f_paper import GRAPH
 
 LABELS = list(all_theorems())
 NAMED = ("A1", "A1'", "A1-dual", "A2-sup", "A2-one", "A2-two", "A3", "A4", "B1", "B1-cbrt",
@@ -47,6 +48,8 @@ def test_no_mutant_proves(label):
     has some."""
     steps = all_theorems()[label].steps()
     mutants = [mutant for step in steps for mutant in step.mutants()]
+    same = [isinstance(s, Identity) and sp.sympify(s.left) == sp.sympify(s.right) for s in steps]
+    assert not all(same), "every step is true by construction"
     for mutant in mutants:
         assert mutant.check().holds is not True, mutant.says
     assert mutants or all(isinstance(step, Cited) for step in steps)
@@ -67,6 +70,12 @@ def test_statements_are_written_down(label):
     assert statement.statement.count("$") % 2 == 0 and statement.proof.count("$") % 2 == 0
     for use in statement.uses:
         assert LABELS.index(use) < LABELS.index(label)
+
+
+def test_nothing_follows_from_what_is_false_or_undecided():
+    proof = find_theorem("A1")
+    for status in (Status.REFUTED, Status.PER_MODEL):
+        assert prove(replace(proof, uses=("P",)), {"P": status}).status is Status.OPEN
 
 
 def test_a_circle_a_gap_and_a_second_label_are_refused():
@@ -155,12 +164,13 @@ Y = sp.Symbol("y", real=True)
         (Identity(X + 1, X + 2), "differ by"),
         (Identity((X + Y) ** 2, X**2 + Y**2), "differ by"),
         (Entails((X > 0,), X > 1), "counterexample: x ="),
+        (Witness("exp.cert.json.gz", "exp(x)", sp.Rational(1, 100), "0" * 64), "another model"),
         (Bounded(sp.exp(X), (0, 1), hi=2), "at x ="),
         (Bounded(sp.sin(X), (0, 3), lo=sp.Rational(1, 2), hi=2), "at x ="),
-        (Integral(X, X, (0, 1), sp.Rational(1, 3)), "differ by"),
+        (Integral(X, X, (0, 1), sp.Rational(1, 3)), "the integral is"),
         (Limit(sp.sin(X) / X, X, 0, sp.Integer(2)), "the limit is 1"),
-        (Witness("exp.cert.json.gz", "exp(x)", sp.Rational(1, 10**4)), "within 0.0015"),
-        (Witness("exp.cert.json.gz", "sin(x)", sp.Rational(1, 100)), "is about"),
+        (Witness("exp.cert.json.gz", "exp(x)", sp.Rational(1, 10**4), GRAPH), "within 0.0015"),
+        (Witness("exp.cert.json.gz", "sin(x)", sp.Rational(1, 100), GRAPH), "is about"),
     ],
 )
 def test_false_steps_show_why(step, says):
@@ -170,7 +180,14 @@ def test_false_steps_show_why(step, says):
 
 def test_what_is_not_decided_does_not_hold():
     assert Entails((X > 1, X < 0), X > 5).check().holds is None  # nothing satisfies that
-    assert Witness("none.gz", "exp(x)", sp.Integer(1)).check().holds is None
+    p = sp.Symbol("p", positive=True)
+    assert Entails((), p > 0).check().holds is None  # SymPy has decided it
+    assert Entails((p > 1,), p > 0).check().holds is None  # Z3 does not know that p is positive
+    assert Bounded(sp.exp(X), (3, 0), hi=2).check().holds is None  # no interval
+    undefined = sp.log(-sp.Abs(X) - 1)
+    assert Identity(undefined + X, undefined + X + 0 * X + Y - Y + sp.log(-1 - Y**2)
+                    - sp.log(-1 - Y**2 + 0)).check().holds is not False  # fmt: skip
+    assert Witness("none.gz", "exp(x)", sp.Integer(1), GRAPH).check().holds is None
     with pytest.raises(TypeError, match="not polynomial"):
         Entails((sp.exp(X) > 2,), X > 0).check()
 
@@ -194,6 +211,7 @@ def test_the_command_line():
               "--domain", "0", "1")  # fmt: skip
     assert "0.00738479" in out.stdout and "17.3543" in out.stdout and out.returncode == 0
     for wrong in (("--target", "gelu", "--eps", "0.01"), ("--target", "exp", "--eps", "2"),
-                  ("--target", "square", "--eps", "0.7", "--domain", "0", "1")):  # fmt: skip
+                  ("--target", "square", "--eps", "0.7", "--domain", "0", "1"),
+                  ("--target", "sqrt", "--eps", "0.6", "--domain", "0", "1")):  # fmt: skip
         out = run("resolution", *wrong)
         assert out.returncode == 2 and "Traceback" not in out.stderr

@@ -3,7 +3,7 @@
 import sympy as sp
 
 from theory.functions import FUNCTIONS, x
-from theory.kernel import Bounded, Entails, Identity
+from theory.kernel import Entails, Identity, Integral, Limit
 from theory.theorem import theorem
 
 a, b, c = sp.symbols("a b c", real=True)
@@ -29,15 +29,20 @@ def l1():
 @theorem(
     "L2",
     "Variance of bounded values",
-    r"""Numbers in $[m,M]$ with any weights have variance at most $(M-m)^2/4$.""",
+    r"""Numbers in $[m,M]$ with nonnegative weights of sum 1 have variance at most $(M-m)^2/4$.""",
     proof=r"""$E(v-m)(M-v)\ge0$ says $s\le(M+m)\mu-Mm$ for the mean $\mu$ and second moment
-    $s$; one more $v$ keeps that (first step).""",
+    $s$: it holds for one number (first step), and one more of weight $p$ keeps it (second
+    step, for partial sums).""",
     source="Popoviciu 1935",
 )
 def l2():
-    v = sp.Symbol("v", real=True)
+    v, p, w, moment, square = sp.symbols("v p W Mu S", real=True)
     return (
         Entails((lo <= v, v <= hi), v**2 <= (hi + lo) * v - hi * lo),
+        Entails(
+            (square <= (hi + lo) * moment - hi * lo * w, p >= 0, lo <= v, v <= hi),
+            square + p * v**2 <= (hi + lo) * (moment + p * v) - hi * lo * (w + p),
+        ),
         Entails((s <= (hi + lo) * m - hi * lo,), 4 * (s - m**2) <= (hi - lo) ** 2),
     )
 
@@ -81,11 +86,12 @@ def l4():
     "L5",
     "Attention over one token is affine",
     r"""With a single key the weight is 1 whatever the scores are.""",
-    proof="L1 with an empty sum.",
+    proof="The weight times the sum of all exponentials, which is the one positive term, is that term.",
     uses=("L1",),
 )
 def l5():
-    return (Identity(sp.exp(a) / sp.exp(a), 1),)
+    p, w = sp.symbols("p w", real=True)
+    return (Entails((sp.Eq(p * w, w), w > 0), sp.Eq(p, 1)),)
 
 
 bell = sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
@@ -98,16 +104,22 @@ gelu = FUNCTIONS["gelu"].expression
     r"""$\mathrm{GELU}''(x) = (2-x^2)\varphi(x)$ with the normal density $\varphi$. So
     $\mathrm{GELU}'$ rises exactly on $[-\sqrt2,\sqrt2]$, tends to 0 and 1, and its extreme
     values are those at $\mp\sqrt2$. $|\mathrm{GELU}''| \le 2/\sqrt{2\pi}$.""",
-    proof=r"""Differentiate. The sign is that of $2-x^2$. With $u=x^2/2$ the last bound says
-    $|1-u|e^{-u}\le1$, which follows from $e^{-u} \le 1/(1+u)$ for $u\ge0$ (third step: the
-    tangent of $e^u$ at 0; fourth: the rest).""",
+    proof=r"""Differentiate. The sign is that of $2-x^2$; the limits are two steps. With
+    $u=x^2/2$ the last bound says $|1-u|e^{-u}\le1$, which follows from $e^{-u} \le 1/(1+u)$
+    for $u\ge0$: $e^u-1$ and $e^u-1-u$ are integrals of what is not negative (two steps); the
+    rest is the last step.""",
 )
 def l6():
     u, w, y = sp.symbols("u w y", real=True)
+    k = sp.Symbol("k", positive=True)
     return (
         Identity(sp.diff(gelu, x, 2), (2 - x**2) * bell),
         Entails((y**2 < 2,), 2 - y**2 > 0),
-        Bounded(sp.exp(x) - 1, (sp.Rational(1, 1000), 40), lo=0),
+        Entails((y**2 > 2,), 2 - y**2 < 0),
+        Limit(sp.diff(gelu, x), x, sp.oo, sp.Integer(1)),
+        Limit(sp.diff(gelu, x).subs(x, -x), x, sp.oo, sp.Integer(0)),
+        Integral(sp.exp(x), x, (0, k), sp.exp(k) - 1),
+        Integral(sp.exp(x) - 1, x, (0, k), sp.exp(k) - 1 - k),
         Entails((u >= 0, w * (1 + u) <= 1), sp.Abs(1 - u) * w <= 1),
     )
 
@@ -115,18 +127,25 @@ def l6():
 @theorem(
     "L7",
     "LayerNorm's Lipschitz constant",
-    r"""On inputs whose variance is at least $v$ the Jacobian of $z=(x-\mu)/\sqrt{v+\epsilon}$
-    has spectral norm at most $1/\sqrt{v+\epsilon}$.""",
+    r"""Where the variance of the input is $v \ge v_0$, the Jacobian of
+    $z=(x-\mu)/\sqrt{v+\epsilon}$ has spectral norm at most $1/\sqrt{v+\epsilon} \le
+    1/\sqrt{v_0+\epsilon}$.""",
     proof=r"""The Jacobian is $\frac1{\sqrt{v+\epsilon}}(P-\frac{1}{D}zz^T)$ with the centering
-    projection $P$, and $0\preceq \frac1Dzz^T\preceq P$ since $\|z\|^2<D$ and $Pz=z$ (C0 has
-    both). In the direction of $z$ the factor is $1-\|z\|^2/D$ (second step), elsewhere at most
-    1. The derivative in one direction is the first step, with $n=\|x-\mu\|^2=Dv$.""",
+    projection $P$, (first two steps: an entry off and one on the diagonal, for $D=3$), and
+    $0\preceq \frac1Dzz^T\preceq P$ since $\|z\|^2<D$ and $Pz=z$ by C0. In the direction of $z$
+    the factor is $1-\|z\|^2/D$ (last step), elsewhere at most 1.""",
+    uses=("C0",),
 )
 def l7():
-    n, d, eps = sp.symbols("n D epsilon", positive=True)
-    t, q = sp.symbols("t q", real=True)
-    along = t / sp.sqrt(t**2 * n / d + eps)
+    xs = sp.symbols("x_1 x_2 x_3", real=True)
+    eps = sp.Symbol("epsilon", positive=True)
+    q = sp.Symbol("q", real=True)
+    mean = sum(xs) / 3
+    deviation = sp.sqrt(sum((xi - mean) ** 2 for xi in xs) / 3 + eps)
+    zs = [(xi - mean) / deviation for xi in xs]
+    third = sp.Rational(1, 3)
     return (
-        Identity(sp.diff(along, t), eps / (t**2 * n / d + eps) ** sp.Rational(3, 2)),
+        Identity(sp.diff(zs[0], xs[1]) * deviation, -third - zs[0] * zs[1] / 3),
+        Identity(sp.diff(zs[0], xs[0]) * deviation, 1 - third - zs[0] ** 2 / 3),
         Entails((q >= 0, q <= 1), sp.Abs(1 - q) <= 1),
     )

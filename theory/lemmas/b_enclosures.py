@@ -81,8 +81,8 @@ def e4():
     "E5",
     "Rounding of a sum of products",
     r"""In floating point with unit roundoff $u$, $|fl(x\cdot y)-x\cdot y| \le
-    \gamma_n|x|\cdot|y|$ with $\gamma_n=nu/(1-nu)$, in any order of summation, without
-    underflow.""",
+    \gamma_n|x|\cdot|y|$ with $\gamma_n=nu/(1-nu)$, in any order of summation, for $nu<1$ and
+    without underflow or overflow.""",
     proof=r"""Each term carries at most $n$ factors $1+\delta$, $|\delta|\le u$. By induction a
     product of $n$ of them is within $\gamma_n$ of 1: if $g$ bounds $n$ factors, $g+u+gu$
     bounds one more (first step), and that is at most $\gamma_{n+1}$ (second step).""",
@@ -107,15 +107,17 @@ def e5():
     "E6",
     "Bernstein form bounds a polynomial",
     r"""On $[0,1]$ a polynomial lies between its least and its greatest Bernstein coefficient.""",
-    proof=r"""The Bernstein polynomials are not negative there and add up to 1 (checked for
-    degree 4): a polynomial is a mean of its coefficients, and means stay between (L4's steps).""",
+    proof=r"""The Bernstein polynomials are products of numbers that are not negative there,
+    and add up to $(t+(1-t))^n=1$ (the step writes that out for degree 4): a polynomial's value
+    is a mean of its coefficients, which lies between them as in L4.""",
+    uses=("L4",),
 )
 def e6():
     n = 4
     basis = [sp.binomial(n, i) * t**i * (1 - t) ** (n - i) for i in range(n + 1)]
     return (
         Identity(sum(basis), 1),
-        Entails((t >= 0, t <= 1), sp.And(*(b >= 0 for b in basis))),
+        Entails((t >= 0, t <= 1), t * (1 - t) >= 0),
     )
 
 
@@ -123,14 +125,20 @@ def e6():
     "E7",
     "The values of a monotone polynomial",
     r"""If $|c_1| > \sum_{k\ge2}k|c_k|$ then $\sum c_kt^k$ is monotone on $[-1,1]$.""",
-    proof=r"""The derivative is $c_1+\sum_{k\ge2}kc_kt^{k-1}$, and the sum is at most the right
-    side in magnitude: it has the sign of $c_1$ (for $c_1>0$ and degree 3).""",
+    proof=r"""The derivative is $c_1+T$, $T=\sum_{k\ge2}kc_kt^{k-1}$, and $|T|\le
+    S=\sum_{k\ge2}k|c_k|$: one more term with $p=t^{k-1}$ keeps that (first step). So it has
+    the sign of $c_1$.""",
 )
 def e7():
-    c1, c2, c3 = sp.symbols("c_1 c_2 c_3", real=True)
-    slope = c1 + 2 * c2 * t + 3 * c3 * t**2
+    c, c1, total, bound, power = sp.symbols("c c_1 T S p", real=True)
+    more = total + k * power * c
     return (
         Entails(
-            (c1 > 2 * sp.Abs(c2) + 3 * sp.Abs(c3), t >= -1, t <= 1), slope > 0
+            (sp.Abs(total) <= bound, sp.Abs(power) <= 1, k >= 0),
+            sp.Abs(more) <= bound + k * sp.Abs(c),
         ),
-    )  # fmt: skip
+        Entails(
+            (sp.Abs(total) <= bound, sp.Abs(c1) > bound),
+            sp.Or(sp.And(c1 > 0, c1 + total > 0), sp.And(c1 < 0, c1 + total < 0)),
+        ),
+    )

@@ -5,7 +5,7 @@ import sympy as sp
 from theory.kernel import Entails, Identity
 from theory.theorem import theorem
 
-e, v, d, eps, tau = sp.symbols("e V Delta epsilon tau", real=True)
+e, v, d, eps, tau, r = sp.symbols("e V Delta epsilon tau r", real=True)
 fa, fb, ga, gb = sp.symbols("f_a f_b g_a g_b", real=True)
 top, bottom, lo, hi, gt, gm = sp.symbols("S I lo hi g_S g_I", real=True)
 
@@ -14,12 +14,12 @@ top, bottom, lo, hi, gt, gm = sp.symbols("S I lo hi g_S g_I", real=True)
     "A1",
     "Error from variation",
     r"""On an interval let $\Delta$ be the variation of the target $f$ and $V$ that of the
-    model $g$. Then $\sup|f-g| \ge (\Delta-V)/2$, and no larger bound holds for all $f$ and
-    $g$.""",
+    model $g$. Then $\sup|f-g| \ge (\Delta-V)/2$; for $0\le V\le\Delta$, $\Delta>0$, no larger
+    bound in terms of $\Delta$ and $V$ holds.""",
     proof=r"""Take $a$, $b$ where $f$ is largest and smallest (or nearly so). With $e =
-    \sup|f-g|$ the first step gives the bound. It is attained: $g = c + (V/\Delta)(f-c)$, with
-    $c$ midway between the extremes of $f$, has variation $V$, and $f-g$ is largest where $f-c
-    = \Delta/2$.""",
+    \sup|f-g|$ the first step gives the bound. For $V\le\Delta$ it is attained: $g = c +
+    (V/\Delta)(f-c)$, with $c$ midway between the extremes of $f$, has variation $V$, and $f-g$
+    is largest where $f-c = \Delta/2$.""",
 )
 def a1():
     return (
@@ -51,16 +51,19 @@ def a1_range():
 @theorem(
     "A1-dual",
     "Variation from error",
-    r"""If $\sup_I|f-g| \le \varepsilon$, then $V \ge \Delta-2\varepsilon$; so one certificate
-    of the error excludes every $\tau$-plateau on windows with $\Delta >
-    2\varepsilon/(1-\tau)$.""",
+    r"""If $\sup_I|f-g| \le \varepsilon$, then $V \ge \Delta-2\varepsilon$; so, for
+    $0\le\tau<1$, one certificate of the error excludes every $\tau$-plateau on windows with
+    $\Delta > 2\varepsilon/(1-\tau)$.""",
     proof="A1 read backwards, and the definition of a plateau.",
     uses=("A1",),
 )
 def a1_dual():
     return (
         Entails((2 * e >= d - v, e <= eps), v >= d - 2 * eps),
-        Entails((2 * e >= d - v, e <= eps, d * (1 - tau) > 2 * eps), v > tau * d),
+        Entails(
+            (2 * e >= d - v, e <= eps, tau < 1, sp.Eq(r * (1 - tau), 2 * eps), d > r),
+            v > tau * d,
+        ),
     )
 
 

@@ -81,11 +81,12 @@ fa, fb, ga, gb = sp.symbols("f_a f_b g_a g_b", real=True)
     "A3",
     "Fewest pieces",
     r"""A piece on which $f$ varies by more than $2\varepsilon$ has no constant within
-    $\varepsilon$; for monotone $f$ on $[a,b]$, $N$ pieces with error $\varepsilon$ need $N \ge
-    |f(b)-f(a)|/(2\varepsilon)$, and $\lceil\cdot\rceil$ of that many are enough.""",
-    proof=r"""The first step is A2-sup. The variations of a monotone function on the pieces add
-    up to $|f(b)-f(a)|$ (second step, for one more piece). Enough: cut where $f$ passes
-    multiples of $2\varepsilon$.""",
+    $\varepsilon$; for continuous monotone $f$ on $[a,b]$, $N$ pieces (intervals) with error
+    $\varepsilon>0$ need $N \ge |f(b)-f(a)|/(2\varepsilon)$, and $\max(1,\lceil\cdot\rceil)$ of
+    that many are enough.""",
+    proof=r"""The first step is A2-sup. The variations of a continuous monotone function on the
+    pieces add up to $|f(b)-f(a)|$ (second step, for one more piece). Enough: cut where $f$
+    passes multiples of $2\varepsilon$.""",
     uses=("A2-sup",),
 )
 def a3():
@@ -102,19 +103,19 @@ def a3():
     "A4",
     "Cells and their diameter",
     r"""A grid of width $\delta$ on a cube of side $W$ in $dm$ dimensions has $(W/\delta)^{dm}$
-    cells, and two points of one cell are at most $\delta\sqrt{dm}$ apart.""",
+    cells if $W/\delta$ is an integer, else $\lceil W/\delta\rceil^{dm}$, and two points of one
+    cell are at most $\delta\sqrt{dm}$ apart.""",
     proof=r"""Coordinates differ by at most $\delta$ each; one more coordinate adds at most
-    $\delta^2$ to the square of the distance. The count multiplies by $W/\delta$ with each.""",
+    $\delta^2$ to the square of the distance. The count multiplies by $\lceil W/\delta\rceil$
+    with each.""",
 )
 def a4():
     n, square, step, width = sp.symbols("n q r delta", real=True)
-    side, count = sp.symbols("W N", positive=True)
     return (
         Entails(
             (square <= n * width**2, sp.Abs(step) <= width),
             square + step**2 <= (n + 1) * width**2,
         ),
-        Identity((side / count) ** 3 * (side / count), (side / count) ** 4),
     )  # fmt: skip
 
 
@@ -156,10 +157,10 @@ def b1_cbrt():
     positive = sp.Symbol("L", positive=True)
     root = 1 / sp.sqrt(3 * positive)
     return (
-        Identity(2 * root / 3, 2 / (3 * sp.sqrt(3 * positive))),
-        Entails((u >= v, k > 0), gain <= 4 * k**3),
+        Identity(1 / (3 * root**2), positive),
+        Entails((u >= v, k > 0), gain <= 4 * k**3, sharp=gain < 4 * k**3),
         Identity(gain.subs({u: k, v: -k}), 4 * k**3),
-        Entails((u >= v, v >= 0, k > 0), gain <= 2 * k**3),
+        Entails((u >= v, v >= 0, k > 0), gain <= 2 * k**3, sharp=gain < 2 * k**3),
         Identity(gain.subs({u: k, v: 0}), 2 * k**3),
     )
 
@@ -176,6 +177,6 @@ def b1_cbrt():
 def b1_sqrt():
     gain = (u - v) - lip * (u**2 - v**2)
     return (
-        Entails((u >= v, v >= 0), 4 * lip * gain <= 1),
+        Entails((u >= v, v >= 0), 4 * lip * gain <= 1, sharp=4 * lip * gain < 1),
         Identity(gain.subs({u: 1 / (2 * lip), v: 0}), 1 / (4 * lip)),
     )

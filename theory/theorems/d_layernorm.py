@@ -3,7 +3,7 @@
 import sympy as sp
 
 from theory.functions import x
-from theory.kernel import Entails, Identity, Integral
+from theory.kernel import Cited, Entails, Identity, Integral
 from theory.theorem import theorem
 
 z1, z2, z3, s, q, d, v, eps, e, r = sp.symbols("z_1 z_2 z_3 s q D v epsilon e r", real=True)
@@ -16,22 +16,23 @@ z1, z2, z3, s, q, d, v, eps, e, r = sp.symbols("z_1 z_2 z_3 s q D v epsilon e r"
     variance $v$ and $\epsilon>0$. Then $\sum z_i=0$ and $\sum z_i^2 = Dv/(v+\epsilon) < D$.
     For $D=1$ the output is constant; for $D=2$ it lies on a segment,
     $z=(t,-t)/\sqrt{t^2+\epsilon}$.""",
-    proof=r"""$z_i=(x_i-\mu)/\sqrt{v+\epsilon}$ with $\sum(x_i-\mu)=0$ and $\sum(x_i-\mu)^2=Dv$
-    (for $D=3$ in full in the first two steps; each further feature adds its share to both).
-    For $D=2$ with $x_1-x_2=2t$ the variance is $t^2$.""",
+    proof=r"""$z_i=(x_i-\mu)/\sqrt{v+\epsilon}$ with $\sum(x_i-\mu)=D\mu-D\mu=0$ and
+    $\sum(x_i-\mu)^2=Dv$ by the definitions of $\mu$ and $v$ (the first two steps write this
+    out for $D=3$). For $D=2$ with $x_1-x_2=2t$ the variance is $t^2$.""",
 )
 def c0():
     xs = sp.symbols("x_1 x_2 x_3", real=True)
     mean = sum(xs) / 3
     variance = sum((xi - mean) ** 2 for xi in xs) / 3
-    zs = [(xi - mean) / sp.sqrt(variance + 1) for xi in xs]
+    more = sp.Symbol("epsilon", positive=True)
+    zs = [(xi - mean) / sp.sqrt(variance + more) for xi in xs]
     t, m = sp.symbols("t m", real=True)
     two = [m + t, m - t]
     middle = sum(two) / 2
     return (
         Entails(tuple(sp.Eq(z, xi - (sum(xs)) / 3) for z, xi in zip((z1, z2, z3), xs, strict=True)),
                 sp.Eq(z1 + z2 + z3, 0)),
-        Identity(sum(z**2 for z in zs), 3 * variance / (variance + 1)),
+        Identity(sum(z**2 for z in zs), 3 * variance / (variance + more)),
         Entails((v >= 0, eps > 0, d > 0, sp.Eq(q * (v + eps), d * v)), q < d),
         Identity(sum((y - middle) ** 2 for y in two) / 2, t**2),
     )  # fmt: skip
@@ -41,19 +42,20 @@ def c0():
     "C1",
     "No coordinate is large",
     r"""$|z_i|\le\sqrt{D-1}$, so $|y_i| \le |\beta_i|+|\gamma_i|\sqrt{D-1}$; sharp as
-    $v/\epsilon\to\infty$.""",
+    $v/\epsilon\to\infty$ ($D>1$; for $D=1$ both are 0).""",
     proof=r"""Let $s$ be the sum and $q$ the sum of squares of the other $D-1$ coordinates:
-    $s=-z_1$, $s^2\le(D-1)q$ by Cauchy-Schwarz, $q\le D-z_1^2$ by C0. Sharp: one coordinate
-    $\sqrt{D-1}$, the others $-1/\sqrt{D-1}$, have sum 0 and squares that add up to $D$.""",
+    $s=-z_1$, $s^2\le(D-1)q$ by Cauchy-Schwarz (first step: one more coordinate $z_2$), $q\le
+    D-z_1^2$ by C0. Sharp: one coordinate $\sqrt{D-1}$, the others $-1/\sqrt{D-1}$, have sum 0
+    and squares that add up to $D$.""",
     uses=("C0",),
 )
 def c1():
+    m = sp.Symbol("m", real=True)
     n = sp.Symbol("n", positive=True)
     large, small = sp.sqrt(n), -1 / sp.sqrt(n)
     return (
-        Entails(
-            (sp.Eq(s, -z1), s**2 <= (d - 1) * q, q <= d - z1**2, d > 1), z1**2 <= d - 1
-        ),
+        Entails((s**2 <= m * q, m > 0), (s + z2) ** 2 <= (m + 1) * (q + z2**2)),
+        Entails((sp.Eq(s, -z1), s**2 <= (d - 1) * q, q <= d - z1**2, d > 1), z1**2 <= d - 1),
         Identity(large + n * small, 0),
         Identity(large**2 + n * small**2, n + 1),
     )  # fmt: skip
@@ -65,9 +67,10 @@ h1, h2, y1, y2, g1, g2, w1, w2 = sp.symbols("h_1 h_2 y_1 y_2 a_1 a_2 w_1 w_2", r
 @theorem(
     "C2",
     "No better than the best constant",
-    r"""If the target takes the values of a box $\prod[c_i-h_i,c_i+h_i]$, then for every
-    $\gamma$, $\beta$ and every map into a LayerNorm readout without a linear head
-    $\sup_x\max_i|\hat y_i-y_i|/h_i \ge 1$.""",
+    r"""Let the outputs be all $D=d$ features of a LayerNorm (no head, no selection) and let
+    the target take the values of the box $\prod[c_i-h_i,c_i+h_i]$, $h_i>0$. Then for every
+    $\gamma$, $\beta$ and every map before the LayerNorm $\sup_x\max_i|\hat y_i-y_i|/h_i \ge
+    1$.""",
     proof=r"""If some $\gamma_i=0$, $\hat y_i$ is constant, and A2-sup says $\ge h_i$.
     Otherwise, with $w_i=1/\gamma_i$, C0 says $\sum w_i(\hat y_i-\beta_i)=0$. At the corners
     $c\pm h\,\mathrm{sgn}(w)$ the numbers $\sum w_iy_i$ differ by $2\sum|w_i|h_i$, so at one of
@@ -113,23 +116,22 @@ def variance(expression: sp.Expr) -> sp.Expr:
 @theorem(
     "C3",
     "The root mean square floor",
-    r"""For a LayerNorm readout without head $E\|\hat y-y\|^2 \ge
-    \lambda_{\min}(\mathrm{Cov}\,y)$; for $d$ independent coordinates of equal variance
-    $\sigma^2$ the error per coordinate is at least $\sigma/\sqrt d$, relative floor $1/\sqrt
-    d$. Of uniform inputs on $[-1,1]$ the variances are: $x$ 1/3, $x^2$ 4/45, $\sqrt[3]{x}$
-    3/5, $x+\sqrt[3]{x}$ 188/105, $e^x$ $(1-e^{-2})/2$, $\sin x$ $\frac12-\frac{\sin2}4$,
-    $\log(2+x)$ $1-\frac34\ln^23$.""",
-    proof=r"""With $w$ as in C2 and $n=w/\|w\|$, $n\cdot\hat y$ is constant, so $E\|\hat
-    y-y\|^2 \ge E(n\cdot(\hat y-y))^2 \ge \mathrm{Var}(n\cdot y) \ge \lambda_{\min}$: the first
-    step is the first inequality in two dimensions with $n=(a_1,a_2)$, the second is
-    $E(c-Y)^2=\mathrm{Var}\,Y+(c-EY)^2$ with the moments $\mu$, $m_2$. The variances are
-    integrals.""",
+    r"""For a LayerNorm readout without head and with $D=d$, $E\|\hat y-y\|^2 \ge
+    \lambda_{\min}(\mathrm{Cov}\,y)$ if $E\|y\|^2<\infty$; for $d$ uncorrelated coordinates of
+    equal variance $\sigma^2$ the root mean square error over the coordinates is at least
+    $\sigma/\sqrt d$, relative floor $1/\sqrt d$. Of uniform inputs on $[-1,1]$ the variances
+    are: $x$ 1/3, $x^2$ 4/45, $\sqrt[3]{x}$ 3/5, $x+\sqrt[3]{x}$ 188/105, $e^x$ $(1-e^{-2})/2$,
+    $\sin x$ $\frac12-\frac{\sin2}4$, $\log(2+x)$ $1-\frac34\ln^23$.""",
+    proof=r"""With $w$ as in C2 and $n=w/\|w\|$, or $n=e_i$ if some $\gamma_i=0$, $n\cdot\hat
+    y$ is constant, so $E\|\hat y-y\|^2 \ge E(n\cdot(\hat y-y))^2 \ge \mathrm{Var}(n\cdot y)
+    \ge \lambda_{\min}$: the first step is the first inequality in two dimensions with
+    $n=(a_1,a_2)$, the second is $E(c-Y)^2=\mathrm{Var}\,Y+(c-EY)^2$ with the moments $\mu$,
+    $m_2$. The variances are integrals; the odd targets have mean 0, and the squares of those
+    with a root are integrated over $[0,1]$.""",
     uses=("C2",),
 )
 def c3():
     c, mu, m2 = sp.symbols("c mu m_2", real=True)
-    x2 = (x, -1, 1)
-    del x2
     steps = [
         Entails((sp.Eq(g1**2 + g2**2, 1),), (g1 * y1 + g2 * y2) ** 2 <= y1**2 + y2**2),
         Identity(c**2 - 2 * c * mu + m2, (m2 - mu**2) + (c - mu) ** 2),
@@ -145,18 +147,25 @@ def c3():
     "C5",
     "A linear head helps only from a wider model",
     r"""With a linear head behind the LayerNorm the obstruction stays while $D\le d$: the
-    readout's image lies in an affine hyperplane of dimension $D-1 < d$. With $D \ge d+1$ it
-    vanishes: an affine image of the sphere of C0 contains a ball.""",
-    proof=r"""The image of a hyperplane under an affine map has at most its dimension, so some
-    $n \ne 0$ has $n\cdot\hat y$ constant and C2 and C3 apply. For two features and two outputs
-    the first step shows such an $n$: $(b_2-\,.)$ in coordinates. For $D=d+1=2$ the second step
-    inverts $y = b z_1$ on $|z_1|<1$.""",
+    readout's image lies in an affine subspace of dimension at most $D-1 < d$. With $D \ge d+1$
+    it vanishes: some $d$ coordinates of $z$ take every value in a ball, and a head may use
+    them.""",
+    proof=r"""A linear image of a subspace has at most its dimension (cited), so some $n \ne 0$
+    has $n\cdot\hat y$ constant, and the arguments of C2 and C3 apply. For $D\ge d+1$ choose
+    $d$ coordinates with sum $s$ and sum of squares $q$, one more equal to $-s$, others 0: the
+    sum is 0, and $q+s^2<D$ if $(d+1)q<D$, as $s^2\le dq$ (first two steps). Such a $z$ is the
+    LayerNorm of $x=rz$ for one $r$: $v=r^2Q/D$ with $Q=\|z\|^2$, and $\sqrt{v+\epsilon}=r$
+    (last step).""",
     uses=("C2", "C3"),
 )
 def c5():
-    b1, b2, c1, c2, t, y = sp.symbols("b_1 b_2 c_1 c_2 t y", real=True)
-    first, second = b1 * t - c1 * t, b2 * t - c2 * t
+    n, big = sp.symbols("n Q", real=True)
     return (
-        Identity((b2 - c2) * first - (b1 - c1) * second, 0),
-        Entails((sp.Abs(y) < b1, sp.Eq(t * b1, y)), sp.Abs(t) < 1),
+        Entails((s**2 <= n * q, n > 0), (s + z2) ** 2 <= (n + 1) * (q + z2**2)),
+        Entails((s**2 <= n * q, (n + 1) * q < d), q + s**2 < d),
+        Entails(
+            (sp.Eq(r**2 * (d - big), d * eps), sp.Eq(v * d, r**2 * big), d > 0),
+            sp.Eq(v + eps, r**2),
+        ),
+        Cited("a linear image has at most the dimension of its source", "linear algebra"),
     )

@@ -44,8 +44,9 @@ d, m, w, n = sp.symbols("d m W n", positive=True)
 @theorem(
     "Yun-1",
     "Continuous functions are nearly constant on small cubes",
-    r"""A continuous function on a compact cube is approximated, in $L^p$ with $p<\infty$, by a
-    function that is constant on the cubes of a grid of width $\delta$.""",
+    r"""A continuous function on a compact cube is approximated to any accuracy, in $L^p$ with
+    $p<\infty$, by a function that is constant on the cubes of a grid of small enough width
+    $\delta$.""",
     proof="Cited.",
     source="Yun et al. 2020, arXiv 1912.10077",
 )
@@ -70,8 +71,8 @@ def yun_2():
 @theorem(
     "Yun-3",
     "From hardmax to softmax",
-    r"""Softmax and ReLU replace hardmax and the piecewise linear activations without more
-    layers.""",
+    r"""Softmax and ReLU replace hardmax and the piecewise linear activations, to any accuracy
+    in $L^p$, without more layers.""",
     proof="Cited.",
     uses=("Yun-2",),
     source="Yun et al. 2020, arXiv 1912.10077",
@@ -83,11 +84,14 @@ def yun_3():
 @theorem(
     "Size",
     "The layers that the construction takes for an accuracy",
-    r"""With $\delta=\delta^*(\varepsilon)$ the construction has about $m(W/\delta^*)^{dm}$
-    layers: $\log_{10}$ of them is $\log_{10}m+dm\log_{10}(W/\delta^*)$.""",
-    proof=r"""A grid of any offset has an error of at most $\varepsilon$ if and only if its
-    width is at most $\delta^*(\varepsilon)$ (A3). The rest is arithmetic. It is an upper bound
-    on one construction.""",
+    r"""For a target that applies one function of one variable, with resolution
+    $\delta^*(\varepsilon)$, to each of the $dm$ coordinates, and the constants of the orders
+    taken as 1: with $\delta=\delta^*(\varepsilon)$ the construction has about
+    $m(W/\delta^*)^{dm}$ layers: $\log_{10}$ of them is $\log_{10}m+dm\log_{10}(W/\delta^*)$.""",
+    proof=r"""A grid of any offset has a sup error of at most $\varepsilon$ in each coordinate
+    if and only if its width is at most $\delta^*(\varepsilon)$ (the rows of A3). Sup accuracy
+    concerns step (i) only: the construction's guarantee is in $L^p$. The rest is arithmetic.
+    It is an upper bound on one construction.""",
     uses=("Yun-3", "A3", "A4"),
     source="reconstruction of arXiv 2402.15478 from its abstract and public summaries",
 )
@@ -103,17 +107,17 @@ def size():
 @theorem(
     "Size-is-no-lower-bound",
     "The same arithmetic for the identity",
-    r"""For the identity on $[-1,1]$ in $dm=8$ dimensions the construction has
-    $m\,(W/(2\varepsilon))^8$ layers, $10^{8.3}$ at $\varepsilon=0.1$, $m=2$; a residual
-    encoder with zero weights computes the identity without error. So a count of that
-    construction is not a count that every encoder needs.""",
+    r"""For the identity on $[-1,1]^8$, $d=4$ and $m=2$, the construction has
+    $m\,(W/(2\varepsilon))^8$ layers with $W=2$, $2\cdot10^8$ at $\varepsilon=0.1$; a residual
+    encoder without LayerNorm and with zero weights computes the identity without error. So a
+    count of that construction is not a count that every encoder needs.""",
     proof=r"""$\delta^*=2\varepsilon$ for the identity. A residual block with zero weights adds
-    0.""",
+    0 to its input: that is the definition, and needs no step. The step is the count.""",
     uses=("Size", "A3-identity[-1,1]"),
 )
 def no_lower_bound():
-    eps, h = sp.symbols("epsilon h", positive=True)
+    eps = sp.Symbol("epsilon", positive=True)
     return (
-        Identity(yun_layers(sp.Integer(4), sp.Integer(2), 2 * eps, 2), 2 / eps**8),
-        Identity(h + 0 * h, h),
+        Identity(yun_layers(sp.Integer(4), sp.Integer(2), sp.Rational(1, 5), 2), 2 * 10**8),
+        Identity(sp.log(yun_layers(d, m, 2 * eps, 2)), sp.log(m) - d * m * sp.log(eps)),
     )

@@ -5,28 +5,35 @@ import sympy as sp
 from theory.kernel import Entails, Witness
 from theory.theorem import theorem
 
+#: Digest of the witness's graph; tests/probes/test_witnesses.py builds the model again.
+GRAPH = "d54454b090f4f424efbbc4c698a34e3786826c1ee1c696b861cab7befc1485aa"
 SOURCE = "Nath, Khadilkar, Bhattacharyya, arXiv 2402.15478"
 
 
 @theorem(
     "P1",
     "Encoders cannot approximate smooth functions (theory)",
-    r"""The claim: Transformer encoders cannot approximate smooth functions. Read literally,
-    for all smooth functions and all encoders, it is false.""",
+    r"""The claim: Transformer encoders cannot approximate smooth functions. Read as "no
+    encoder, of whatever size, is within 0.002 of $e^x$ on $[-1,1]$", or of any smooth function
+    that is not trivial, it is false. That encoders without LayerNorm are dense in the
+    continuous functions in $L^p$ is the theorem of Yun et al., cited here and not proved; that
+    they are dense in the maximum norm is not claimed.""",
     proof=r"""The paper's argument bounds the size of one construction from above (Size): a
     statement about that construction, conditional on it, and no lower bound for encoders
-    (Size-is-no-lower-bound). What would be needed is a bound for all encoders. There is none:
-    the step below is a certificate, accepted by the independent checker when this page is
-    proved, of ONE post-norm encoder layer with linear maps in front and behind that is within
-    0.002 of $e^x$ on all of $[-1,1]$. For generic Lipschitz functions of many variables
-    exponential size is the classical curse of dimensionality, which encoders share with every
-    other method. Without a linear head and with $D \le d$ there is a real obstruction (C2,
-    C3), from geometry and not from piecewise constancy.""",
+    (Size-is-no-lower-bound). What would be needed is a lower bound for all encoders; the
+    argument gives none, and for $e^x$ at accuracy 0.002 none exists: the step below is a
+    certificate, accepted by the independent checker when this page is proved, of ONE post-norm
+    encoder layer with linear maps in front and behind that is within 0.002 of $e^x$ on all of
+    $[-1,1]$, in real arithmetic. That the certificate's graph is what torch's layer computes
+    is tested, not proved; the step binds the graph by its digest. For generic Lipschitz
+    functions of many variables exponential size is the classical curse of dimensionality,
+    which encoders share with every other method. Without a linear head and with $D = d$ there
+    is a real obstruction (C2, C3), from geometry and not from piecewise constancy.""",
     source=SOURCE,
     refutes=True,
 )
 def p1():
-    return (Witness("exp.cert.json.gz", "exp(x)", sp.Rational(2, 1000)),)
+    return (Witness("exp.cert.json.gz", "exp(x)", sp.Rational(2, 1000), GRAPH),)
 
 
 @theorem(
@@ -35,10 +42,10 @@ def p1():
     r"""The claim: experiments show that the full Transformer fails on smooth functions. An
     experiment shows what was trained; what is provable of the models in question is a floor.""",
     proof=r"""torch's nn.Transformer ends in LayerNorm. Without a linear head and with model
-    width $D=d$, as in the regression experiments, the relative root mean square error of
-    independent coordinates is at least $1/\sqrt d$ (C3; the step), 50 % for $d=4$, whatever
-    the training. With a head and $D\ge d+1$ that obstruction is gone (C5). Whether a given
-    model approximates a given function is left to its certificate.""",
+    width $D=d$, as in the released code's regression, the relative root mean square error of
+    uncorrelated coordinates of equal variance is at least $1/\sqrt d$ (C3; the step), 50 % for
+    $d=4$, whatever the training. With a head and $D\ge d+1$ that obstruction is gone (C5).
+    Whether a given model approximates a given function is left to its certificate.""",
     uses=("C3", "C5"),
     source=SOURCE,
     decided=False,
@@ -52,14 +59,15 @@ def p2():
     "P3",
     "They rely on piecewise constant approximations with sizable intervals",
     r"""The claim: Transformers rely on "piecewise constant approximations with sizable
-    intervals". Literally false for every encoder of analytic parts that is not constant (D1).
-    Quantitatively: "on some window of width $\delta$ the model varies by at most $\tau$ times
-    what the target does", which is decided for a given model (D3).""",
-    proof=r"""By D1 a plateau in the exact sense is impossible. D3 makes the quantitative claim
-    decidable from certified bounds, in both directions, and `certify check` reports the
-    verdict for every model; a certified error of $\varepsilon$ excludes all $\tau$-plateaus on
-    windows where the target varies by more than $2\varepsilon/(1-\tau)$ (A1-dual, again as a
-    step).""",
+    intervals". Literally, in exact arithmetic, false for every encoder of analytic parts along
+    every line on which it is not constant (D1). Quantitatively: "on some window of width
+    $\delta$ the model varies by at most $\tau$ times what the target does", which is decided
+    for a given model (D3).""",
+    proof=r"""By D1 a plateau in the exact sense is impossible on a line along which the model
+    is not constant. D3 makes the quantitative claim decidable from certified bounds, in both
+    directions, and `certify check` reports the verdict for every model; a certified error of
+    $\varepsilon$ excludes all $\tau$-plateaus, $0\le\tau<1$, on windows where the target
+    varies by more than $2\varepsilon/(1-\tau)$ (A1-dual, again as a step).""",
     uses=("D1", "D3", "A1-dual"),
     source=SOURCE,
     decided=False,
