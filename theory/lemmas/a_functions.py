@@ -86,7 +86,7 @@ def l4():
     "L5",
     "Attention over one token is affine",
     r"""With a single key the weight is 1 whatever the scores are.""",
-    proof="The weight times the sum of the exponentials is its own term, the only one; it is positive.",
+    proof="The weight times the sum of the exponentials is its own term: the only one.",
     uses=("L1",),
 )
 def l5():
