@@ -99,14 +99,15 @@ def resolution(
     d: Annotated[int, typer.Option(help="Dimension of a token.")] = 1,
     m: Annotated[int, typer.Option(help="Number of tokens.")] = 1,
     domain: Annotated[tuple[int, int], typer.Option(metavar="LO HI", help="Its ends.")] = (-1, 1),
+    lipschitz: Annotated[float | None, typer.Option(help="Of the model, for its limit.")] = None,
 ) -> None:
     """What accuracy EPS takes: delta*, cells, the construction's layers, pieces, floors."""
     from theory.numbers import numbers
 
     if not 0 < eps < 1 or d < 1 or m < 1:
         raise BadRequest("--eps must lie between 0 and 1, --d and --m must be at least 1")
-    for name, value in numbers(target, domain, eps, d, m):
-        typer.echo(f"{name:<34} {value}")
+    for one in numbers(target, domain, eps, d, m, lipschitz):
+        typer.echo(f"{one.name:<36} {one}")
 
 
 @app.command()

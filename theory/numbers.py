@@ -1,13 +1,14 @@
-"""What an accuracy takes, from the statements: symbolic, and as numbers rounded to the nearest."""
+"""What an accuracy takes, from the statements: each number symbolic, enclosed and as decimals."""
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 
 import sympy as sp
-from flint import ctx
+from flint import arb, ctx
 
 from theory.errors import BadRequest
+from theory.floors import layernorm_floor, lipschitz_floor
 from theory.functions import x
 from theory.intervals import number
 from theory.resolution import ROWS, delta_star, eps, yun_layers
@@ -16,43 +17,69 @@ from theory.targets import TARGETS
 DIGITS = 6
 
 
+@dataclass(frozen=True)
+class Number:
+    """A number with its name and its closed form."""
+
+    name: str
+    symbolic: sp.Expr
+
+    @property
+    def enclosure(self) -> arb:
+        """A ball that contains it, at 128 bits."""
+        with ctx.workprec(128):
+            return number(sp.sympify(self.symbolic))
+
+    def __str__(self) -> str:
+        """Its first digits; whole numbers in full."""
+        if self.symbolic.is_Integer:
+            return str(self.symbolic)
+        return self.enclosure.str(DIGITS, radius=False)
+
+
+def min_pieces(target: str, domain: tuple[int, int], accuracy: sp.Rational) -> sp.Integer:
+    """Fewest constant pieces within an accuracy, for a continuous monotone target (A3)."""
+    a, b = domain
+    rise = TARGETS[target].expression.subs(x, b) - TARGETS[target].expression.subs(x, a)
+    return sp.Max(1, sp.ceiling(sp.Abs(rise) / (2 * accuracy)))
+
+
 def numbers(
-    target: str, domain: tuple[int, int], accuracy: float, d: int, m: int
-) -> list[tuple[str, str]]:
-    """Names and values of what `theory resolution` prints.
+    target: str,
+    domain: tuple[int, int],
+    accuracy: float,
+    d: int,
+    m: int,
+    lipschitz: float | None = None,
+) -> list[Number]:
+    """What `theory resolution` prints.
 
     Raises:
-        BadRequest: there is no row for the target on this domain.
+        BadRequest: there is no row for the target on this domain, or the accuracy is larger than
+            half of what the target varies by.
     """
     width = delta_star(target, domain)
     if width is None:
         known = ", ".join(f"{row.target} on {list(row.domain)}" for row in ROWS)
         raise BadRequest(f"no resolution is known for {target} on {list(domain)}; known: {known}")
-    exact = sp.Rational(str(accuracy))
-    a, b = domain
-    value = width.subs(eps, exact)
-    rise = TARGETS[target].expression.subs(x, b)
-    rise -= TARGETS[target].expression.subs(x, a)
-    if not _enclosure(rise - 2 * exact) >= 0:
+    exact, (a, b) = sp.Rational(str(accuracy)), domain
+    rise = TARGETS[target].expression.subs(x, b) - TARGETS[target].expression.subs(x, a)
+    if not Number("", rise - 2 * exact).enclosure >= 0:
         raise BadRequest(f"--eps {accuracy} is larger than half of what {target} varies by")
+    value = width.subs(eps, exact)
     layers = yun_layers(sp.Integer(d), sp.Integer(m), value, b - a)
-    pieces = _enclosure(rise / (2 * exact))
-    return [
-        ("delta*(eps) =", str(width)),
-        (f"delta*({accuracy})", _shown(value)),
-        ("cells of the grid, log10", _shown(d * m * sp.log((b - a) / value, 10))),
-        ("layers of the construction, log10", _shown(sp.log(layers, 10))),
-        ("fewest constant pieces", str(max(1, math.ceil(float(pieces.lower()))))),
-        ("LayerNorm floor, relative RMS", _shown(1 / sp.sqrt(d))),
+    out = [
+        Number(f"delta*({accuracy}), delta* = {width}", value),
+        Number("cells of the grid, log10", d * m * sp.log((b - a) / value, 10)),
+        Number("layers of the construction, log10", sp.log(layers, 10)),
+        Number("fewest constant pieces", min_pieces(target, domain, exact)),
     ]
-
-
-def _enclosure(value: sp.Expr):
-    with ctx.workprec(128):
-        return number(sp.sympify(value))
-
-
-def _shown(value: sp.Expr) -> str:
-    """A number with its first digits, all of them proved."""
-    with ctx.workprec(128):
-        return _enclosure(value).str(DIGITS, radius=False)
+    floor = layernorm_floor(target, d)
+    if floor is not None:
+        out.append(Number("LayerNorm floor, RMS per coordinate", floor))
+    if lipschitz is not None:
+        limit = lipschitz_floor(target, domain, sp.Rational(str(lipschitz)))
+        if limit is None:
+            raise BadRequest(f"no limit is known for {target} on {list(domain)}, L = {lipschitz}")
+        out.append(Number(f"best sup error with L = {lipschitz}", limit))
+    return out

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from theory.floors import LIPSCHITZ, VARIANCES, layernorm_floor, lipschitz_floor
 from theory.kernel import Bounded, Cited, Entails, Identity, Integral, Limit, Witness
+from theory.numbers import Number, min_pieces
 from theory.resolution import ROWS, delta_star, eps
 from theory.targets import TARGETS
 from theory.theorem import Status, all_theorems, find_theorem, ordered, prove, prove_all, theorem
-from theory.theorems.d_layernorm import ROOTS, VARIANCES
 from theory.theorems.e_smooth import smoothness
 from theory.theorems.f_paper import GRAPH
 
@@ -111,28 +112,37 @@ def test_delta_star_by_sliding_windows(row, accuracy):
 
 
 @pytest.mark.parametrize("name", VARIANCES)
-def test_variances_by_quadrature(name):
-    expression, expected = VARIANCES[name]
-    nodes, weights = np.polynomial.legendre.leggauss(60)
-    values = function(expression)(nodes) * np.ones_like(nodes)
-    mean = (weights * values).sum() / 2
-    assert math.isclose((weights * (values - mean) ** 2).sum() / 2, float(expected), rel_tol=1e-12)
+def test_variances_by_sums(name):
+    """A million midpoints of [-1, 1]."""
+    t = (np.arange(1_000_000) + 0.5) / 500_000 - 1
+    values = function(TARGETS[name].expression)(t)
+    assert math.isclose(values.var(), float(VARIANCES[name]), rel_tol=1e-6)
+    floor = Number("", layernorm_floor(name, 4)).enclosure
+    assert abs(float(floor) - values.std() / 2) < 1e-6 * values.std()
 
 
-@pytest.mark.parametrize("name", ROOTS)
-def test_variances_of_roots_by_sums(name):
-    _, expected = ROOTS[name]
-    x = (np.arange(1_000_000) + 0.5) / 1_000_000
-    value = np.cbrt(x) + (x if name.startswith("x") else 0)
-    assert math.isclose((value**2).mean(), float(expected), rel_tol=1e-6)
+@pytest.mark.parametrize(("target", "domain"), LIPSCHITZ)
+@pytest.mark.parametrize("factor", [1, 5])
+def test_lipschitz_limits_on_a_grid(target, domain, factor):
+    bound = LIPSCHITZ[target, domain][1] * factor
+    t = np.linspace(*domain, 2001)
+    values = function(TARGETS[target].expression)(t)
+    gain = np.abs(values[:, None] - values) - float(bound) * np.abs(t[:, None] - t)
+    closed = float(lipschitz_floor(target, domain, bound))
+    assert closed * 0.998 <= gain.max() / 2 <= closed * (1 + 1e-12)
+    assert lipschitz_floor(target, domain, bound / (2 * factor)) is None
 
 
-@pytest.mark.parametrize(("lip", "lo"), [(0.5, -1.0), (3.0, -1.0), (2.0, 0.0)])
-def test_the_lipschitz_limit_of_cbrt_on_a_grid(lip, lo):
-    x = np.linspace(lo, 1, 2001)
-    gain = np.abs(np.cbrt(x)[:, None] - np.cbrt(x)) - lip * np.abs(x[:, None] - x)
-    closed = 2 / (3 * math.sqrt(3 * lip)) / (1 if lo else 2)
-    assert gain.max() / 2 <= closed * (1 + 1e-12) and gain.max() / 2 >= closed * 0.999
+@pytest.mark.parametrize(("target", "domain"), [("exp", (0, 1)), ("cbrt", (-1, 1))])
+def test_fewest_pieces_by_greed(target, domain):
+    """The longest pieces that vary by at most 2 eps, one after the other on a fine grid."""
+    values = function(TARGETS[target].expression)(np.linspace(*domain, 400_001))
+    pieces, start = 1, values[0]
+    for value in values:
+        if value - start > 0.1 + 1e-12:
+            pieces, start = pieces + 1, value
+    assert pieces in (min_pieces(target, domain, sp.Rational(1, 20)),
+                      min_pieces(target, domain, sp.Rational(1, 20)) - 1)  # fmt: skip
 
 
 def test_best_constants_for_exp_by_search():

@@ -2,6 +2,7 @@
 
 import sympy as sp
 
+from theory.floors import LIPSCHITZ, lipschitz
 from theory.functions import x
 from theory.kernel import Entails, Identity, Integral
 from theory.theorem import theorem
@@ -156,8 +157,12 @@ def b1_cbrt():
     gain = (u - v) * (3 * k**2 - (u**2 + u * v + v**2))
     positive = sp.Symbol("L", positive=True)
     root = 1 / sp.sqrt(3 * positive)
+    known = LIPSCHITZ["cbrt", (-1, 1)][0].subs(lipschitz, positive)
+    half = LIPSCHITZ["cbrt", (0, 1)][0].subs(lipschitz, positive)
     return (
         Identity(1 / (3 * root**2), positive),
+        Identity(known, 2 * root / 3),
+        Identity(half, root / 3),
         Entails((u >= v, k > 0), gain <= 4 * k**3, sharp=gain < 4 * k**3),
         Identity(gain.subs({u: k, v: -k}), 4 * k**3),
         Entails((u >= v, v >= 0, k > 0), gain <= 2 * k**3, sharp=gain < 2 * k**3),
@@ -176,7 +181,28 @@ def b1_cbrt():
 )
 def b1_sqrt():
     gain = (u - v) - lip * (u**2 - v**2)
+    best = gain.subs({u: 1 / (2 * lip), v: 0})
     return (
         Entails((u >= v, v >= 0), 4 * lip * gain <= 1, sharp=4 * lip * gain < 1),
-        Identity(gain.subs({u: 1 / (2 * lip), v: 0}), 1 / (4 * lip)),
+        Identity(best, 1 / (4 * lip)),
+        Identity(LIPSCHITZ["sqrt", (0, 1)][0], best.subs(lip, lipschitz) / 2),
+    )
+
+
+@theorem(
+    "B1-x+cbrt",
+    "Lipschitz limit for x + cbrt(x)",
+    r"""The largest $\frac12(|f(x)-f(y)|-L|x-y|)$ for $f=x+\sqrt[3]x$ on $[-1,1]$ is
+    $\frac{2}{3\sqrt{3(L-1)}}$ for $L\ge4/3$.""",
+    proof=r"""It is that of the cube root with $L-1$ in the place of $L$ (first step).""",
+    uses=("B1-cbrt",),
+)
+def b1_x_cbrt():
+    both = LIPSCHITZ["x+cbrt(x)", (-1, 1)][0]
+    root = LIPSCHITZ["cbrt", (-1, 1)][0]
+    return (
+        Identity(
+            (u**3 + u) - (v**3 + v) - lip * (u**3 - v**3), (u - v) - (lip - 1) * (u**3 - v**3)
+        ),
+        Identity(both.subs(lipschitz, lipschitz + 1), root),
     )

@@ -2,8 +2,10 @@
 
 import sympy as sp
 
+from theory.floors import ROOTS, VARIANCES, positive
 from theory.functions import x
 from theory.kernel import Cited, Entails, Identity, Integral
+from theory.targets import TARGETS
 from theory.theorem import theorem
 
 z1, z2, z3, s, q, d, v, eps, e, r = sp.symbols("z_1 z_2 z_3 s q D v epsilon e r", real=True)
@@ -93,26 +95,6 @@ def c2():
     )  # fmt: skip
 
 
-VARIANCES = {
-    "x": (x, sp.Rational(1, 3)),
-    "x^2": (x**2, sp.Rational(4, 45)),
-    "exp": (sp.exp(x), (1 - sp.exp(-2)) / 2),
-    "sin": (sp.sin(x), sp.Rational(1, 2) - sp.sin(2) / 4),
-    "log(2+x)": (sp.log(2 + x), 1 - sp.Rational(3, 4) * sp.log(3) ** 2),
-}
-#: Powers of |x|: for even integrands twice the integral over [0, 1], where |x| is x.
-ROOTS = {
-    "cbrt": (x ** sp.Rational(1, 3), sp.Rational(3, 5)),
-    "x+cbrt(x)": (x + x ** sp.Rational(1, 3), sp.Rational(188, 105)),
-}
-
-
-def variance(expression: sp.Expr) -> sp.Expr:
-    """Of the target of a uniform number of [-1, 1]."""
-    mean = sp.integrate(expression, (x, -1, 1)) / 2
-    return sp.integrate(expression**2, (x, -1, 1)) / 2 - mean**2
-
-
 @theorem(
     "C3",
     "The root mean square floor",
@@ -136,10 +118,13 @@ def c3():
         Entails((sp.Eq(g1**2 + g2**2, 1),), (g1 * y1 + g2 * y2) ** 2 <= y1**2 + y2**2),
         Identity(c**2 - 2 * c * mu + m2, (m2 - mu**2) + (c - mu) ** 2),
     ]
-    for expression, expected in VARIANCES.values():
-        mean = sp.integrate(expression, (x, -1, 1)) / 2
-        steps.append(Integral((expression - mean) ** 2 / 2, x, (-1, 1), expected))
-    steps += [Integral(f**2, x, (0, 1), expected) for f, expected in ROOTS.values()]
+    for name, expected in VARIANCES.items():
+        expression = TARGETS[name].expression
+        if name in ROOTS:  # odd: twice the integral over [0, 1], where |x| is x
+            steps.append(Integral(positive(name) ** 2, x, (0, 1), expected))
+        else:
+            mean = sp.integrate(expression, (x, -1, 1)) / 2
+            steps.append(Integral((expression - mean) ** 2 / 2, x, (-1, 1), expected))
     return tuple(steps)
 
 
