@@ -30,7 +30,7 @@ class PostNorm(nn.Module):
     """Linear, one post-norm encoder layer, linear; input and output have the shape (1, 1)."""
 
     def __init__(self, function: Callable[[float], float], knots: int = 33) -> None:
-        """Interpolate `function` on [-1, 1]; its chords are lowered by half of their sagitta."""
+        """Interpolate `function` on [-1, 1]; chords are moved by the middle of their distances."""
         super().__init__()
         self.embed = nn.Linear(1, FEATURES)
         self.layer = nn.TransformerEncoderLayer(
@@ -53,22 +53,22 @@ class PostNorm(nn.Module):
 
     def _interpolate(self, function: Callable[[float], float], knots: int) -> float:
         """Slopes change at the knots: p = sum of (change of slope) relu(x - knot); returns p's
-        offset, f(-1) less half of the largest distance between chord and function."""
+        offset: f(-1) less the middle of the distances between chords and function."""
         places = [-1 + 2 * k / (knots - 1) for k in range(knots)]
         values = [function(t) for t in places]
         steps = zip(places, places[1:], values, values[1:], strict=False)
         slopes = [(d - c) / (b - a) for a, b, c, d in steps]
-        sag = max(
+        sag = [0.0] + [
             (c + d) / 2 - function((a + b) / 2)
             for a, b, c, d in zip(places, places[1:], values, values[1:], strict=False)
-        )
+        ]
         first, second = self.layer.linear1, self.layer.linear2
         first.weight[:, 0] = 1.0
         for k, place in enumerate(places[:-1]):
             change = slopes[k] - (slopes[k - 1] if k else 0.0)
             first.bias[k] = -place
             second.weight[2, k], second.weight[3, k] = change, -change
-        return values[0] - sag / 2
+        return values[0] - (max(sag) + min(sag)) / 2
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.layer(self.embed(x).unsqueeze(1)).squeeze(1))

@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 import torch
 
+import certify
 from certify.certificate.reading import parse, read
 from certify.checker.check import verify
+from certify.checking import Options, check
+from certify.report.certificate import as_certificate
+from certify.run import Limits
 from probes.witnesses.postnorm import CERTIFICATE, WITHIN, PostNorm, certificate
+from probes.witnesses.residual import identity, token_sum
 
 
 def test_the_stored_certificate_is_made_again():
@@ -37,3 +43,43 @@ def test_another_function():
     x = torch.linspace(-1, 1, 501, dtype=torch.float64).reshape(-1, 1)
     with torch.no_grad():
         assert (module(x) - (3 * x).sin()).abs().max() < 1e-3
+
+
+def test_the_identity_is_exact(tmp_path):
+    """Proved: the sup error on [-1, 1] is below 1e-12; in real arithmetic it is 0."""
+    certify.export(identity().eval(), torch.zeros(1, 1, 1).double(), tmp_path / "m.pt")
+    report = check(str(tmp_path / "m.pt"), "identity", Options(within=1e-12, abs_gap=1e-12))
+    assert report.known.sup[0] == 0.0 and report.exit_code == 0
+    result = verify(as_certificate(report), jobs=1)
+    assert result.accepted, result.reason
+
+
+@pytest.mark.parametrize("d", [1, 4])
+def test_the_sum_of_two_tokens(d):
+    x = torch.randn(100, 2, d, dtype=torch.float64)
+    tokens = torch.cat([x, torch.zeros_like(x)], -1)
+    with torch.no_grad():
+        out = token_sum(d)(tokens)
+    expected = x.sum(1, keepdim=True).expand(-1, 2, -1)
+    assert torch.allclose(out[..., d:], expected, rtol=0, atol=1e-14)
+    assert torch.allclose(out[..., :d], torch.zeros_like(x), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("expression", "function", "knots", "within"),
+    [
+        ("sin(4*pi*x)", lambda t: math.sin(4 * math.pi * t), 257, 1.3e-3),
+        ("x+cbrt(x)", lambda t: t + math.copysign(abs(t) ** (1 / 3), t), 4097, 7e-2),
+    ],
+)
+def test_other_targets_are_certified_too(tmp_path, expression, function, knots, within):
+    """Sampled sup errors are near these; on a part of the domain they are proved."""
+    module = PostNorm(function, knots).eval()
+    x = torch.linspace(-1, 1, 20_001, dtype=torch.float64).reshape(-1, 1)
+    with torch.no_grad():
+        errors = module(x).reshape(-1) - torch.tensor([function(t) for t in x[:, 0].tolist()])
+    assert errors.abs().max() < within
+    if knots < 1000:
+        certify.export(module, torch.zeros(1, 1).double(), tmp_path / "m.pt")
+        options = Options(domain=(0.0, 0.125), cells=2, within=within, limits=Limits(30))
+        assert check(str(tmp_path / "m.pt"), expression, options).exit_code == 0
