@@ -3,7 +3,7 @@
 | step | says | discharged by |
 |---|---|---|
 | Identity | two expressions are equal | exact falsification at rational points, then SymPy |
-| Entails | hypotheses imply a conclusion, for all real numbers | Z3 |
+| Entails | hypotheses imply a conclusion, for all real numbers | Z3, and cvc5 if installed |
 | Bounded | lo <= expression <= hi on an interval | Arb, by subdivision |
 | Integral | a value | SymPy, after sums of Arb enclosures failed to exclude it |
 | Limit | a value | SymPy |
@@ -42,6 +42,7 @@ from theory.intervals import hull, number
 PLACES = [sp.Rational(p, q) for p, q in ((3, 7), (-5, 3), (11, 4), (1, 9), (-2, 5), (17, 6))]
 PRECISION = 128
 MILLISECONDS = 20_000
+SECOND_MILLISECONDS = 2_000  # of cvc5, whose silence proves nothing
 PIECES = 20_000  # of an interval, in `Bounded`
 STRIPS = 400  # of an interval, in `Integral`
 
@@ -149,7 +150,10 @@ class Entails:
         solver.add(z3.Not(to_z3(self.conclusion, symbols)))
         answer = solver.check()
         if answer == z3.unsat:
-            return Outcome(True, "Z3")
+            second = _cvc5(solver.to_smt2())
+            if second == "sat":
+                return Outcome(None, "Z3 says it holds, cvc5 that it does not")
+            return Outcome(True, "Z3 and cvc5" if second == "unsat" else "Z3")
         if answer == z3.sat:
             model = solver.model()
             places = ", ".join(f"{n} = {model.eval(s, True)}" for n, s in symbols.items())
@@ -162,6 +166,22 @@ class Entails:
         yield replace(self, conclusion=sp.Not(self.conclusion))
         if self.sharp is not None:
             yield replace(self, conclusion=self.sharp)
+
+
+def _cvc5(text: str) -> str:
+    """The answer of a second solver, if it is installed: sat, unsat or unknown; else empty."""
+    try:
+        import cvc5
+    except ImportError:
+        return ""
+    solver = cvc5.Solver(cvc5.TermManager())
+    solver.setOption("tlimit-per", str(SECOND_MILLISECONDS))
+    parser = cvc5.InputParser(solver)
+    parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, "(set-logic ALL)\n" + text, "step")
+    names, answer = parser.getSymbolManager(), ""
+    while not (command := parser.nextCommand()).isNull():
+        answer += str(command.invoke(solver, names))
+    return answer.strip().splitlines()[-1] if answer.strip() else "unknown"
 
 
 @dataclass(frozen=True)

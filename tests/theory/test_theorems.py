@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+import theory.kernel as kernel
 from theory.floors import LIPSCHITZ, VARIANCES, layernorm_floor, lipschitz_floor
 from theory.kernel import Bounded, Cited, Entails, Identity, Integral, Limit, Witness
 from theory.numbers import Number, min_pieces
@@ -225,3 +226,14 @@ def test_the_command_line():
                   ("--target", "sqrt", "--eps", "0.6", "--domain", "0", "1")):  # fmt: skip
         out = run("resolution", *wrong)
         assert out.returncode == 2 and "Traceback" not in out.stderr
+
+
+def test_a_second_solver_is_asked(monkeypatch):
+    assert kernel._cvc5("(assert false)(check-sat)") == "unsat"
+    assert kernel._cvc5("(declare-const x Real)(assert (> x 1))(check-sat)") == "sat"
+    step = Entails((X > 1,), X > 0)
+    assert step.check().shown == "Z3 and cvc5"
+    monkeypatch.setattr(kernel, "_cvc5", lambda text: "sat")
+    assert step.check().holds is None  # two judges that disagree prove nothing
+    monkeypatch.setattr(kernel, "_cvc5", lambda text: "")
+    assert step.check().shown == "Z3"

@@ -10,6 +10,15 @@ from theory.theorem import theorem
 a, c, e, m, big_m, value = sp.symbols("a c e m M y", real=True)
 w = sp.Symbol("w", positive=True)
 s0, s1, s2 = sp.symbols("S_0 S_1 S_2", positive=True)
+#: Errors of the best constants for e^x on [a, a + w]: the square of that for p = 2, and p = 1.
+EXP_TWO = sp.exp(2 * a) * ((sp.exp(2 * w) - 1) / 2 - (sp.exp(w) - 1) ** 2 / w)
+EXP_ONE = sp.exp(a) * (sp.exp(w / 2) - 1) ** 2
+
+
+def limit(target: str, domain: tuple[int, int]) -> str:
+    """A Lipschitz limit and where it holds; the formula ends in a dollar sign."""
+    closed, least = LIPSCHITZ[target, domain]
+    return rf"{sp.latex(closed)}$ for $L \ge {least}$"
 
 
 @theorem(
@@ -34,17 +43,17 @@ def a2_sup():
     "Best constant in mean square",
     r"""$\int(f-c)^2 = \int(f-\bar f)^2 + w\,(\bar f-c)^2$ on an interval of width $w$ with the
     mean $\bar f$: the mean is the best constant. For $f=e^x$ on $[a,a+w]$ the square of the
-    error is $e^{2a}\left(\frac{e^{2w}-1}{2}-\frac{(e^w-1)^2}{w}\right)$.""",
+    error is """
+    + f"${sp.latex(EXP_TWO)}$.",
     proof=r"""Expand with the moments $S_k=\int f^k$, so that $\bar f = S_1/S_0$. For the
     exponential the mean is an integral, and so is the error.""",
 )
 def a2_two():
     mean = sp.integrate(sp.exp(x), (x, a, a + w)) / w
-    error = sp.exp(2 * a) * ((sp.exp(2 * w) - 1) / 2 - (sp.exp(w) - 1) ** 2 / w)
     split = s2 - s1**2 / s0 + s0 * (s1 / s0 - c) ** 2
     return (
         Identity(s2 - 2 * c * s1 + c**2 * s0, split),
-        Integral((sp.exp(x) - mean) ** 2, x, (a, a + w), error),
+        Integral((sp.exp(x) - mean) ** 2, x, (a, a + w), EXP_TWO),
     )
 
 
@@ -52,7 +61,8 @@ def a2_two():
     "A2-one",
     "Best constant in the mean",
     r"""For increasing $f$ the value at the middle of an interval minimizes $\int|f-c|$. For
-    $f=e^x$ on $[a,a+w]$ the error is $e^a(e^{w/2}-1)^2$.""",
+    $f=e^x$ on $[a,a+w]$ the error is """
+    + f"${sp.latex(EXP_ONE)}$.",
     proof=r"""Moving $c$ from the value at the middle by $h$, $f$ being monotone, changes
     $|f-c|$ by at least $-h$ on one half and by exactly $h$ on the other half (first step: for
     a pair of values, one on each side of the middle value $y$). The two integrals are over the
@@ -61,7 +71,6 @@ def a2_two():
 def a2_one():
     below, above = sp.symbols("f_1 f_2", real=True)
     middle = sp.exp(a + w / 2)
-    error = sp.exp(a) * (sp.exp(w / 2) - 1) ** 2
     right = sp.integrate(sp.exp(x) - middle, (x, a + w / 2, a + w))
     left = sp.integrate(middle - sp.exp(x), (x, a, a + w / 2))
     return (
@@ -70,7 +79,7 @@ def a2_one():
             sp.Abs(below - c) + sp.Abs(above - c)
             >= sp.Abs(below - value) + sp.Abs(above - value),
         ),
-        Identity(left + right, error),
+        Identity(left + right, EXP_ONE),
     )  # fmt: skip
 
 
@@ -146,7 +155,8 @@ def b1():
     "B1-cbrt",
     "Lipschitz limit for the cube root",
     r"""The largest $\frac12(|\sqrt[3]{x}-\sqrt[3]{y}|-L|x-y|)$ on $[-1,1]$ is
-    $\frac{2}{3\sqrt{3L}}$ for $L\ge 1/3$, on $[0,1]$ half of it.""",
+    """
+    + f"${limit('cbrt', (-1, 1))}, on $[0,1]$ ${limit('cbrt', (0, 1))}.",
     proof=r"""With $x=u^3$, $y=v^3$ and $L = 1/(3k^2)$ it is $\frac12(u-v)(1-\frac{u^2+uv+v^2}
     {3k^2})$, polynomial. The bound $2k/3$ holds for all $u\ge v$, and for $v \ge 0$ the bound
     $k/3$; they are attained at $u=k=-v$, and at $u=k$, $v=0$, which lie in the domain for
@@ -173,8 +183,8 @@ def b1_cbrt():
 @theorem(
     "B1-sqrt",
     "Lipschitz limit for the square root",
-    r"""The largest $\frac12(|\sqrt x-\sqrt y|-L|x-y|)$ on $[0,1]$ is $\frac1{8L}$ for $L \ge
-    1/2$.""",
+    r"""The largest $\frac12(|\sqrt x-\sqrt y|-L|x-y|)$ on $[0,1]$ is """
+    + f"${limit('sqrt', (0, 1))}.",
     proof=r"""With $x=u^2$, $y=v^2$ it is $\frac12((u-v)-L(u^2-v^2))$, at most $1/(8L)$ for
     $u\ge v\ge 0$, and equal at $u = 1/(2L)$, $v=0$.""",
     uses=("B1",),
@@ -192,8 +202,8 @@ def b1_sqrt():
 @theorem(
     "B1-x+cbrt",
     "Lipschitz limit for x + cbrt(x)",
-    r"""The largest $\frac12(|f(x)-f(y)|-L|x-y|)$ for $f=x+\sqrt[3]x$ on $[-1,1]$ is
-    $\frac{2}{3\sqrt{3(L-1)}}$ for $L\ge4/3$.""",
+    r"""The largest $\frac12(|f(x)-f(y)|-L|x-y|)$ for $f=x+\sqrt[3]x$ on $[-1,1]$ is """
+    + f"${limit('x+cbrt(x)', (-1, 1))}.",
     proof=r"""It is that of the cube root with $L-1$ in the place of $L$ (first step).""",
     uses=("B1-cbrt",),
 )

@@ -101,9 +101,10 @@ def c2():
     r"""For a LayerNorm readout without head and with $D=d$, $E\|\hat y-y\|^2 \ge
     \lambda_{\min}(\mathrm{Cov}\,y)$ if $E\|y\|^2<\infty$; for $d$ uncorrelated coordinates of
     equal variance $\sigma^2$ the root mean square error over the coordinates is at least
-    $\sigma/\sqrt d$, relative floor $1/\sqrt d$. Of uniform inputs on $[-1,1]$ the variances
-    are: $x$ 1/3, $x^2$ 4/45, $\sqrt[3]{x}$ 3/5, $x+\sqrt[3]{x}$ 188/105, $e^x$ $(1-e^{-2})/2$,
-    $\sin x$ $\frac12-\frac{\sin2}4$, $\log(2+x)$ $1-\frac34\ln^23$.""",
+    $\sigma/\sqrt d$, relative floor $1/\sqrt d$. The variances of
+    uniform inputs on $[-1,1]$: """
+    + "; ".join(f"{TARGETS[n].text}: ${sp.latex(v)}$" for n, v in VARIANCES.items())
+    + ".",
     proof=r"""With $w$ as in C2 and $n=w/\|w\|$, or $n=e_i$ if some $\gamma_i=0$, $n\cdot\hat
     y$ is constant, so $E\|\hat y-y\|^2 \ge E(n\cdot(\hat y-y))^2 \ge \mathrm{Var}(n\cdot y)
     \ge \lambda_{\min}$: the first step is the first inequality in two dimensions with
