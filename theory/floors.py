@@ -27,6 +27,9 @@ LIPSCHITZ = {
     ("sqrt", (0, 1)): (1 / (8 * lipschitz), sp.Rational(1, 2)),
     ("x+cbrt(x)", (-1, 1)): (2 / (3 * sp.sqrt(3 * (lipschitz - 1))), sp.Rational(4, 3)),
 }
+#: The same for x^a on [0, 1], 0 < a < 1 and L >= a; see B1-power.
+exponent = sp.Symbol("a", positive=True)
+POWER = (1 - exponent) / 2 * (exponent / lipschitz) ** (exponent / (1 - exponent))
 
 
 def positive(name: str) -> sp.Expr:

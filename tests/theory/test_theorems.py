@@ -12,7 +12,15 @@ import pytest
 import sympy as sp
 
 import theory.kernel as kernel
-from theory.floors import LIPSCHITZ, VARIANCES, layernorm_floor, lipschitz_floor
+from theory.floors import (
+    LIPSCHITZ,
+    POWER,
+    VARIANCES,
+    exponent,
+    layernorm_floor,
+    lipschitz,
+    lipschitz_floor,
+)
 from theory.kernel import Bounded, Cited, Entails, Identity, Integral, Limit, Witness
 from theory.numbers import Number, min_pieces
 from theory.resolution import ROWS, delta_star, eps
@@ -132,6 +140,43 @@ def test_lipschitz_limits_on_a_grid(target, domain, factor):
     closed = float(lipschitz_floor(target, domain, bound))
     assert closed * 0.998 <= gain.max() / 2 <= closed * (1 + 1e-12)
     assert lipschitz_floor(target, domain, bound / (2 * factor)) is None
+
+
+@pytest.mark.parametrize(("power", "bound"), [(0.25, 0.3), (0.5, 2.0), (0.8, 0.9)])
+def test_lipschitz_limits_of_powers_on_a_grid(power, bound):
+    z = np.linspace(0, 1, 2_000_001)
+    gain = (z**power - bound * z).max() / 2
+    closed = float(POWER.subs({exponent: power, lipschitz: bound}))
+    assert math.isclose(gain, closed, rel_tol=1e-5) and gain <= closed * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("accuracy", [0.05, 0.5])
+def test_resolution_of_x_plus_cbrt_by_sliding_windows(accuracy):
+    t = np.roots([1, 0, 1, -accuracy])
+    t = float(t[np.abs(t.imag) < 1e-12].real[0])
+    width = 2 * (accuracy - t)
+    start = np.linspace(-1, 1 - width, 400_001)
+    rise = (start + width + np.cbrt(start + width)) - (start + np.cbrt(start))
+    assert math.isclose(rise.max(), 2 * accuracy, rel_tol=1e-4)
+
+
+def test_softmax_and_margins_by_sampling():
+    """L3, L8 and L9 at random scores, and L8 where it is attained."""
+    rng = np.random.default_rng(0)
+
+    def softmax(s):
+        e = np.exp(s - s.max())
+        return e / e.sum()
+
+    for _ in range(2000):
+        s, change = rng.normal(size=5) * 3, rng.normal(size=5)
+        p, moved = softmax(s), softmax(s + change)
+        assert np.abs(p - moved).sum() / 2 <= math.tanh(np.ptp(change) / 4) + 1e-15
+        assert np.linalg.norm(np.diag(p) - np.outer(p, p), 2) <= 0.5 + 1e-15
+        top = np.sort(s)
+        assert 1 - p.max() <= 4 * math.exp(top[-2] - top[-1]) + 1e-15
+    tv = abs(softmax(np.array([0.5, 0.0])) - softmax(np.array([-0.5, 0.0])))[0]
+    assert math.isclose(tv, math.tanh(1 / 4), rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(("target", "domain"), [("exp", (0, 1)), ("cbrt", (-1, 1))])

@@ -2,7 +2,7 @@
 
 import sympy as sp
 
-from theory.floors import LIPSCHITZ, lipschitz
+from theory.floors import LIPSCHITZ, POWER, exponent, lipschitz
 from theory.functions import x
 from theory.kernel import Entails, Identity, Integral
 from theory.theorem import theorem
@@ -215,4 +215,31 @@ def b1_x_cbrt():
             (u**3 + u) - (v**3 + v) - lip * (u**3 - v**3), (u - v) - (lip - 1) * (u**3 - v**3)
         ),
         Identity(both.subs(lipschitz, lipschitz + 1), root),
+    )
+
+
+@theorem(
+    "B1-power",
+    "Lipschitz limit for powers",
+    r"""The largest $\frac12(|x^a-y^a|-L|x-y|)$ on $[0,1]$, $0<a<1$, is """
+    + rf"${sp.latex(POWER)}$ for $L \ge a$.",
+    proof=r"""$x^a$ is concave and 0 at 0, so $|x^a-y^a|\le|x-y|^a$ (first step: with
+    $x^a\ge tz^a$ and $y^a\ge(1-t)z^a$ for $z=x+y$, $x=tz$), and the largest value is that of
+    $\frac12(z^a-Lz)$, also concave (second step: the sign of $a(a-1)$). Its derivative vanishes
+    where $L=az^{a-1}$, which is at $z=(a/L)^{1/(1-a)} \le 1$ (third step); the last step is the
+    value there.""",
+    uses=("B1",),
+)
+def b1_power():
+    first, second, whole, part = sp.symbols("f_x f_y f_z t", real=True)
+    power = sp.Symbol("alpha", real=True)
+    z = sp.Symbol("z", positive=True)
+    gain = (z**exponent - lipschitz * z) / 2
+    there = {lipschitz: exponent * z ** (exponent - 1)}  # the L whose best place is z
+    small = ((exponent, tuple(sp.Rational(k, 7) for k in range(1, 7))),)
+    return (
+        Entails((first >= part * whole, second >= (1 - part) * whole), first + second >= whole),
+        Entails((power > 0, power < 1), power * (power - 1) < 0),
+        Identity(sp.diff(gain, z).subs(there), 0, small),
+        Identity(POWER.subs(there), gain.subs(there), small),
     )
