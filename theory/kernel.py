@@ -37,12 +37,12 @@ from flint import arb, ctx, fmpq
 from theory.arb import bounds
 from theory.functions import x
 from theory.intervals import hull, number
+from theory.solvers import second_opinion, to_z3
 
 #: Values tried for free symbols when an identity is to be falsified, by what is assumed of them.
 PLACES = [sp.Rational(p, q) for p, q in ((3, 7), (-5, 3), (11, 4), (1, 9), (-2, 5), (17, 6))]
 PRECISION = 128
 MILLISECONDS = 20_000
-SECOND_MILLISECONDS = 300  # of cvc5, whose silence proves nothing
 PIECES = 20_000  # of an interval, in `Bounded`
 STRIPS = 400  # of an interval, in `Integral`
 
@@ -150,7 +150,7 @@ class Entails:
         solver.add(z3.Not(to_z3(self.conclusion, symbols)))
         answer = solver.check()
         if answer == z3.unsat:
-            second = _cvc5(solver.to_smt2())
+            second = second_opinion(solver.to_smt2())
             if second == "sat":
                 return Outcome(None, "Z3 says it holds, cvc5 that it does not")
             return Outcome(True, "Z3 and cvc5" if second == "unsat" else "Z3")
@@ -166,26 +166,6 @@ class Entails:
         yield replace(self, conclusion=sp.Not(self.conclusion))
         if self.sharp is not None:
             yield replace(self, conclusion=self.sharp)
-
-
-def _cvc5(text: str) -> str:
-    """The answer of a second solver, if it is installed: sat, unsat or unknown; else empty."""
-    try:
-        import cvc5
-    except ImportError:
-        return ""
-    solver = cvc5.Solver(cvc5.TermManager())
-    solver.setOption("tlimit-per", str(SECOND_MILLISECONDS))
-    parser = cvc5.InputParser(solver)
-    language = cvc5.InputLanguage.SMT_LIB_2_6
-    parser.setStringInput(language, "(set-logic ALL)\n" + text, "step")
-    names, answer = parser.getSymbolManager(), ""
-    try:
-        while not (command := parser.nextCommand()).isNull():
-            answer += str(command.invoke(solver, names))
-    except RuntimeError:  # it does not read everything that Z3 writes
-        return "unknown"
-    return answer.strip().splitlines()[-1] if answer.strip() else "unknown"
 
 
 @dataclass(frozen=True)
@@ -387,47 +367,6 @@ class Witness:
         yield replace(self, graph="0" * 64)
 
 
-def to_z3(formula: Any, symbols: dict[str, Any]) -> Any:
-    """A SymPy relation or polynomial expression in Z3; new symbols are added to `symbols`.
-
-    Raises:
-        TypeError: it has something else in it.
-    """
-    formula = sp.sympify(formula)
-    parts = [to_z3(part, symbols) for part in formula.args]
-    if formula.is_Symbol:
-        return symbols.setdefault(str(formula), z3.Real(str(formula)))
-    if formula.is_Rational:
-        return z3.RealVal(str(formula))
-    if formula in (sp.true, sp.false):
-        return z3.BoolVal(bool(formula))
-    if formula.is_Add:
-        return z3.Sum(parts)
-    if formula.is_Mul:
-        return z3.Product(parts)
-    if formula.is_Pow and formula.exp.is_Integer and formula.exp > 0:
-        return z3.Product([parts[0]] * int(formula.exp))
-    if isinstance(formula, sp.Abs):
-        return z3.If(parts[0] >= 0, parts[0], -parts[0])
-    if isinstance(formula, sp.Max | sp.Min):
-        best = parts[0]
-        for part in parts[1:]:
-            takes = part > best if isinstance(formula, sp.Max) else part < best
-            best = z3.If(takes, part, best)
-        return best
-    for kind, build in CONNECTIVES.items():
-        if isinstance(formula, kind):
-            return build(*parts)
-    raise TypeError(f"{formula.func} is not polynomial")
-
-
-CONNECTIVES = {
-    sp.And: z3.And, sp.Or: z3.Or, sp.Not: z3.Not, sp.Implies: z3.Implies,
-    sp.Le: lambda a, b: a <= b, sp.Lt: lambda a, b: a < b, sp.Ge: lambda a, b: a >= b,
-    sp.Gt: lambda a, b: a > b, sp.Eq: lambda a, b: a == b, sp.Ne: lambda a, b: a != b,
-}  # fmt: skip
-
-
 def _arb(value: Fraction) -> arb:
     return arb(fmpq(value.numerator, value.denominator))
 
@@ -446,6 +385,3 @@ def _value(expression: sp.Expr) -> arb | None:
     except (TypeError, ZeroDivisionError):
         return None
     return ball if ball.is_finite() else None
-
-
-__all__ = ["x"]
