@@ -43,8 +43,9 @@ def prove(report: Report, path: str | None, verify: bool) -> Proof:
         replace_file(path, raw)
         data["sha256"] = hashlib.sha256(raw).hexdigest()
         says = f"{path}, {certificate.leaves} leaves, {len(raw) / 1024:.0f} KiB"
-        says += "" if verify else f"; check it with: certify verify {path}"
         lines.append(block("certificate", [says]))
+        if not verify:
+            lines.append(block("", [f"check it with: certify verify {path}"]))
     if verify:
         with tempfile.TemporaryDirectory(prefix="plateau-") as folder:
             copy = Path(folder) / "certificate.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import replace
 
 import pytest
@@ -83,3 +84,12 @@ def test_other_targets_are_certified_too(tmp_path, expression, function, knots, 
         certify.export(module, torch.zeros(1, 1).double(), tmp_path / "m.pt")
         options = Options(domain=(0.0, 0.125), cells=2, within=within, limits=Limits(30))
         assert check(str(tmp_path / "m.pt"), expression, options).exit_code == 0
+
+
+def test_an_installed_copy_has_the_certificate():
+    """Package data names it; without it `theory prove` calls P1 open."""
+    root = CERTIFICATE.parents[2]
+    data = tomllib.loads((root / "pyproject.toml").read_text())
+    patterns = data["tool"]["setuptools"]["package-data"]["probes"]
+    inside = CERTIFICATE.relative_to(root / "probes")
+    assert any(inside.match(pattern) for pattern in patterns)
