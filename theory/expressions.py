@@ -37,6 +37,7 @@ MAX_EXPONENT = 64
 MAX_DECADE = 300
 MAX_BITS = 1024
 PATIENCE = 5.0  # seconds for reading one expression
+RING_AGAIN = 0.05  # seconds between alarms after that
 
 ACCEPTED = (
     "one variable x, numbers such as 0.1 or 1e-3, pi, e, + - * / ^, parentheses, "
@@ -117,20 +118,29 @@ def parse(text: str) -> sp.Expr:
 
 @contextmanager
 def _seconds(limit: float) -> Iterator[None]:
-    """Raise TimeoutError after so many seconds, where the system and the thread have alarms."""
+    """Raise TimeoutError after so many seconds, where the system and the thread have alarms.
+
+    The alarm rings again and again: Python swallows an exception raised inside a callback of
+    a weak reference, and SymPy's caches are full of these.
+    """
     alarms = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if not alarms or signal.getitimer(signal.ITIMER_REAL)[0]:
         yield
         return
+    over = False
 
     def stop(number: int, frame: object) -> None:
-        raise TimeoutError
+        if not over:
+            raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, limit)
+    signal.setitimer(signal.ITIMER_REAL, limit, RING_AGAIN)
     try:
-        yield
-    finally:
+        try:
+            yield
+        finally:
+            over = True
+    finally:  # even if the alarm rang on the way out
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
