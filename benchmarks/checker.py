@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from certify.certificate.writing import as_bytes, as_data
-from certify.checking import Options, check
+from certify.checking import check
+from certify.options import Options
 from certify.report.certificate import as_certificate
 from probes.zoo.make import ZOO, path
 

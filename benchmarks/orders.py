@@ -8,11 +8,12 @@ from __future__ import annotations
 import torch
 
 import certify.orders
-from certify.checking import Options, check
+from certify.checking import check
 from certify.domains.taylor import Taylor
 from certify.frontend import load
 from certify.frontend.target import compare
 from certify.graph import enclose
+from certify.options import Options
 from certify.search import Problem, forward
 from theory.targets import find_target
 

@@ -14,11 +14,12 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.instances import INSTANCES, Instance, find
-from certify.checking import Options, check, partition
+from certify.checking import check
 from certify.domains.taylor import Taylor
 from certify.evaluate import evaluate
 from certify.frontend import load
 from certify.frontend.target import compare
+from certify.options import Options, partition
 from certify.run import Limits
 from certify.search import Problem, forward
 from theory.targets import find_target

@@ -48,6 +48,14 @@ def check(
         float | None, typer.Option(help="Claim: variation <= ETA on every cell.")
     ] = None,
     no_plateau: Annotated[bool, typer.Option("--no-plateau", help="Claim: no plateau.")] = False,
+    windows: Annotated[
+        float | None, typer.Option(help="Plateaus on windows of this width, of any place.")
+    ] = None,
+    monotone: Annotated[bool, typer.Option("--monotone", help="Claim: it is monotone.")] = False,
+    lipschitz: Annotated[
+        float | None, typer.Option(metavar="L", help="Claim: no slope exceeds L.")
+    ] = None,
+    slopes: Annotated[bool, typer.Option("--slopes", help="Bracket the derivative too.")] = False,
     gap: Annotated[float, typer.Option(help="A bracket is closed when hi <= (1 + gap) lo.")] = 0.01,
     abs_gap: Annotated[float, typer.Option(help="... or when hi - lo <= this.")] = 0.0,
     budget: Seconds = 60.0,
@@ -71,11 +79,12 @@ def check(
     if certificate is not None:
         destination(certificate)
     from certify import checking
+    from certify.options import Options
     from certify.run import Limits
     from theory.targets import find_target
 
     wanted = find_target(target, domain)
-    options = checking.Options(
+    options = Options(
         domain=domain,
         cells=cells,
         width=width,
@@ -83,6 +92,10 @@ def check(
         within=within,
         constant_up_to=constant_up_to,
         no_plateau=no_plateau,
+        windows=windows,
+        monotone=monotone,
+        lipschitz=lipschitz,
+        slopes=slopes,
         gap=gap,
         abs_gap=abs_gap,
         output=output,
@@ -152,12 +165,13 @@ def enclose(
     Exit code: 0 both ends are closed to the gap, 3 they are not within the budget.
     """
     place = None if json in (None, "-") else destination(json)
-    from certify import checking, ranges
+    from certify import ranges
+    from certify.options import Options
     from certify.run import Limits
     from theory.targets import interval
 
     limits = Limits(budget, memory)
-    options = checking.Options(
+    options = Options(
         domain=interval(box, "--box"), cells=1, gap=gap, abs_gap=abs_gap, limits=limits
     )
     _threads(jobs)

@@ -26,6 +26,8 @@ class Goal:
         constant: a threshold for the variation on every cell, if one is claimed.
         tau: the plateau ratio.
         sup: whether the sup error is asked for at all.
+        plateaus: whether the longest plateau is asked for, or those of one width.
+        width: of the windows that are asked for, instead of the longest plateau.
     """
 
     gap: float = 0.01
@@ -34,6 +36,8 @@ class Goal:
     constant: float | None = None
     tau: float = 0.1
     sup: bool = True
+    plateaus: bool = True
+    width: float | None = None
 
     def thresholds(self, known: Brackets) -> list[Tensor]:
         """For each cell the variations that matter: on which side the model's lies decides."""
@@ -60,7 +64,7 @@ class Brackets:
         inner: (2, C), upper bound on the model's least value and lower bound on its greatest.
         variation: (2, C), lo and hi of max - min of the model on every cell.
         target_variation: (2, C), the same of the target.
-        target_range: (2,), proven hull of the target's values on the domain.
+        target_inner: (2, C), as inner, of the target.
         target_total: (2,), lo and hi of the target's variation over the domain.
     """
 
@@ -71,6 +75,7 @@ class Brackets:
     inner: Tensor
     variation: Tensor
     target_variation: Tensor
+    target_inner: Tensor
     target_total: Tensor
 
 
@@ -117,7 +122,8 @@ def brackets(state: State, cells: int) -> Brackets:
     best = int(lower.argmax()) if len(lower) else None
     sup = (float(cell_sup[0].max()), float(cell_sup[1].max()))
     witness = math.nan if best is None else float(points.x[best])
-    return Brackets(sup, witness, cell_sup, outer, inner, variation, target_variation, total)
+    ours, theirs = (outer, inner, variation), (target_variation, target_inner, total)
+    return Brackets(sup, witness, cell_sup, *ours, *theirs)
 
 
 def deciding(known: Brackets) -> tuple[Tensor, Tensor]:

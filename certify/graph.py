@@ -58,7 +58,7 @@ class Matmul:
     """out[..., i, j] = sum over k of x[..., i, k] * y[..., k, j]."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Apply:
     """out = function(x), entry by entry."""
 
@@ -221,7 +221,10 @@ class Builder:
         return self.reshape(self.matmul(self.reshape(factor, (*shape[:-1], 1, 1)), row), shape)
 
     def apply(self, function: Function, value: int) -> int:
-        """function(x), entry by entry."""
+        """function(x), entry by entry; once for every function and value."""
+        for number, node in enumerate(self.nodes[value:], start=value + 1):
+            if node.inputs == (value,) and node.primitive == Apply(function):
+                return number
         return self._push(Apply(function), (value,), self.shape(value))
 
     def graph(self, **outputs: int) -> Graph:

@@ -10,9 +10,10 @@ from typing import Any
 
 import sympy as sp
 
-from certify.checking import Options, check_graph
+from certify.checking import check_graph
 from certify.frontend import Model, load
 from certify.goal import Brackets
+from certify.options import Options
 from certify.report.data import guaranteed, versions
 from certify.report.numbers import interval
 from certify.run import Progress

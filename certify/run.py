@@ -25,6 +25,7 @@ from certify.search import (
     start,
     step,
 )
+from certify.windows import harmless, open_windows
 from certify.witnesses import pin
 
 FIRST = 64  # boxes to begin with
@@ -148,7 +149,8 @@ def search(
     known = brackets(state, len(problem.cells))
     if stopped_by == "closed" and not settled(known, goal):
         stopped_by = "resolution"
-    state = pin(problem, state, max(1.0, limits.budget / 10))
+    edges = goal.plateaus and not harmless(goal.tau, state, known)
+    state = pin(problem, state, max(1.0, limits.budget / 10), edges=edges)
     known = brackets(state, len(problem.cells))
     if not bool(goal.closed(*torch.tensor(known.sup, dtype=torch.float64))):
         closed_after = None
@@ -182,6 +184,8 @@ def _states(
     while True:
         known = brackets(state, cells)
         todo = open_leaves(state, goal, known, cells)
+        if not len(todo.which) and goal.plateaus:
+            todo = open_windows(state, goal, known)
         yield state, known, todo.about_sup and len(todo.which) > 0
         if not len(todo.which):
             return

@@ -110,12 +110,20 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A graph with outputs model, target and difference, and the cells of its domain (C, 2)."""
+    """A graph with outputs model, target and difference, and the cells of its domain (C, 2).
+
+    Attributes:
+        order, back: degrees of the polynomials, forward and backward.
+        margin: a box is cut on both sides of a kink, at this part of its width. 0 cuts at the
+            kink itself, which suits values; slopes jump there, and only a box that is clear of
+            the kink has the slope of one side.
+    """
 
     graph: Graph
     cells: Tensor
     order: int = 8
     back: int = 2
+    margin: float = 0.0
 
 
 def assess(problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0) -> Leaves:
@@ -204,7 +212,8 @@ def children(problem: Problem, parents: Leaves, tolerance: float) -> tuple[Tenso
         strict=True,
     )
     for i, ((lo, hi), kinks, rem, stale) in enumerate(rows):
-        places = [c for c in kinks if lo < c < hi]
+        aside = problem.margin * (hi - lo)
+        places = [p for c in kinks if lo < c < hi for p in (c - aside, c + aside)]
         if not places and stale != FRESH:
             ratio = rem / tolerance if tolerance > 0 else math.inf
             wish = 2.0 if not ratio < 1e300 else max(ratio, 1.0) ** (1 / (problem.order + 1))

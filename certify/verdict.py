@@ -24,7 +24,7 @@ class Claim:
         says: the claim in words.
         verdict: what is known.
         reason: the numbers that decide it.
-        witness: an input, or the number of a cell, that shows it; None without one.
+        witness: what shows it: an input, a cell by its number, a window, or pairs of inputs.
         theorem: the statement of the theory that links numbers and verdict, if any.
     """
 
@@ -33,7 +33,7 @@ class Claim:
     says: str
     verdict: Verdict
     reason: str
-    witness: float | int | None = None
+    witness: float | int | tuple | list | None = None
     theorem: str | None = None
 
 

@@ -15,7 +15,7 @@ BATCH = 256
 NEAR = 2.0**-16  # of a box: an extreme so close to its end is looked for at the end itself
 
 
-def pin(problem: Problem, state: State, seconds: float = math.inf) -> State:
+def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: bool = False) -> State:
     """Prove values where the leaves seem to have their extremes, and forget what leaves knew.
 
     A leaf knows that some value in its box is at least so large, but not where. A certificate
@@ -26,10 +26,16 @@ def pin(problem: Problem, state: State, seconds: float = math.inf) -> State:
         problem: the question.
         state: where a search ended.
         seconds: after which to stop; the first batch is always measured.
+        edges: measure the ends of all leaves too, which windows need.
     """
     began, leaves = time.perf_counter(), state.leaves
-    pairs = sorted({pair for which in (MODEL, TARGET) for side in (0, 1)
-                    for pair in _extremes(leaves, len(problem.cells), which, side)})  # fmt: skip
+    found = {pair for which in (MODEL, TARGET) for side in (0, 1)
+             for pair in _extremes(leaves, len(problem.cells), which, side)}  # fmt: skip
+    if edges:
+        cell = leaves.cell.tolist()
+        for side in (0, 1):
+            found |= set(zip(leaves.box[:, side].tolist(), cell, strict=True))
+    pairs = sorted(found)
     points = state.points
     places = sorted({x for x, _ in pairs})
     numbers = {x: i for i, x in enumerate(places)}

@@ -15,9 +15,9 @@ from typing import Any
 
 import z3
 
-FLAT = 1e-3  # cells where the target varies by less than this part of its total decide nothing
+from theory.windows import FLAT, Pair, Windows
 
-Pair = tuple[float, float]
+UNKNOWN: Pair = (-math.inf, math.inf)
 
 
 class Verdict(enum.Enum):
@@ -36,12 +36,17 @@ class Facts:
         sup_error: of sup |model - target| over the domain.
         total: of the target's variation over the domain.
         variation, target_variation: of max - min over each cell.
+        slopes: of the least and of the greatest slope of the model: all its difference quotients
+            lie between the two, and come near both.
+        windows: what is known of windows of any place and width.
     """
 
     sup_error: Pair
     total: Pair
     variation: Sequence[Pair]
     target_variation: Sequence[Pair]
+    slopes: tuple[Pair, Pair] = (UNKNOWN, UNKNOWN)
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,29 @@ def _no_plateau(facts: Facts, tau: float) -> Verdict:
     return OPPOSITE[some_plateau(cell_verdicts(facts, tau))]
 
 
+def _no_plateau_window(facts: Facts, tau: float, width: float) -> Verdict:
+    proved, none = facts.windows.sliding(tau, width) if facts.windows else (False, False)
+    return Verdict.REFUTED if proved else Verdict.PROVED if none else Verdict.UNDECIDED
+
+
+def _longest_plateau(facts: Facts, tau: float, least: float, most: float) -> Verdict:
+    """The bounds are a result of the same computation: they hold or are not shown to."""
+    lo, hi, _ = facts.windows.longest(tau) if facts.windows else (0.0, math.inf, None)
+    return Verdict.PROVED if least <= lo and hi <= most else Verdict.UNDECIDED
+
+
+def _monotone(facts: Facts) -> Verdict:
+    known = Known()
+    least, greatest = (known.number(f"slope{i}", pair) for i, pair in enumerate(facts.slopes))
+    return known.decide(z3.Or(least >= 0, greatest <= 0))
+
+
+def _lipschitz(facts: Facts, bound: float) -> Verdict:
+    known = Known()
+    least, greatest = (known.number(f"slope{i}", pair) for i, pair in enumerate(facts.slopes))
+    return known.decide(z3.And(least >= -real(bound), greatest <= real(bound)))
+
+
 OPPOSITE = {
     Verdict.PROVED: Verdict.REFUTED,
     Verdict.REFUTED: Verdict.PROVED,
@@ -131,6 +159,10 @@ CLAIMS = {
     "within": Kind(("bound",), _within),
     "constant-up-to": Kind(("bound",), _constant_up_to),
     "no-plateau": Kind(("tau",), _no_plateau),
+    "no-plateau-window": Kind(("tau", "width"), _no_plateau_window),
+    "longest-plateau": Kind(("tau", "least", "most"), _longest_plateau),
+    "monotone": Kind((), _monotone),
+    "lipschitz": Kind(("bound",), _lipschitz),
 }
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import sympy as sp
-from flint import arb, arb_poly, arb_series, ctx
+from flint import arb, arb_mat, arb_poly, arb_series, ctx
 
 from theory.functions import evaluate
 from theory.intervals import BOUNDS, Pair, hull, number
@@ -27,11 +27,13 @@ class Polynomials:
     """An algebra for `theory.functions.evaluate`: polynomials up to the degree `order`.
 
     kinks collects places in (-1, 1) where two sides of a maximum seem to be equal: cut there.
+    jumps counts the signs that could be either; the first of them are taken from sides, -1 or 1.
     """
 
-    def __init__(self, order: int):
-        self.order = order
+    def __init__(self, order: int, sides: tuple[int, ...] = ()):
+        self.order, self.sides = order, sides
         self.kinks: list[arb] = []
+        self.jumps = 0
         ctx.cap = order + 2  # the longest series that Arb computes
 
     def function(self, expression: sp.Expr, p: arb_poly) -> arb_poly:
@@ -70,8 +72,35 @@ class Polynomials:
     def call(self, name: str, a: arb_poly) -> arb_poly:
         if name == "abs":
             return self.maximum(a, -a)
+        if name == "sign" and finite(a) and not any(end > 0 for end in _outside(a)):
+            self.jumps += 1
+            if self.jumps <= len(self.sides):
+                return arb_poly([self.sides[self.jumps - 1]])
         out = self.smooth(SERIES[name], a) if name in SERIES else arb_poly([NAN])
         return _tighter(out, lambda: BOUNDS.call(name, ends(a)))
+
+    def times_matrix(self, x: list[arb_poly], matrix: arb_mat) -> list[arb_poly]:
+        """Rows of x times the matrix, all coefficients of all rows as one product."""
+        width, length = matrix.nrows(), max(1, max(p.length() for p in x))
+        rows = [(c := p.coeffs()) + [0] * (length - len(c)) for p in x]
+        flat = [row[k] for k in range(length) for row in rows]
+        entries = (arb_mat(len(flat) // width, width, flat) * matrix).entries()
+        size = len(entries) // length
+        return [arb_poly(entries[i::size]) for i in range(size)]
+
+    def matmul(
+        self, x: list[arb_poly], y: list[arb_poly], rows: int, inner: int, cols: int
+    ) -> list[arb_poly]:
+        """x[..., i, k] y[..., k, j], summed over k; the leading axes agree."""
+        out = []
+        for batch in range(len(x) // (rows * inner)):
+            right = y[batch * inner * cols : (batch + 1) * inner * cols]
+            for i in range(batch * rows, (batch + 1) * rows):
+                row = x[i * inner : (i + 1) * inner]
+                for j in range(cols):
+                    products = (a * b for a, b in zip(row, right[j::cols], strict=True))
+                    out.append(self.cut(sum(products, arb_poly([]))))
+        return out
 
     def maximum(self, a: arb_poly, b: arb_poly) -> arb_poly:
         """b + max(d, 0) with d = a - b in [lo, hi]. If lo < 0 < hi, the chord s d - s lo with
@@ -161,6 +190,12 @@ def ends(p: arb_poly) -> Pair:
         spread = _magnitude(c[1:])
         lo, hi = c[0] - spread, c[0] + spread
     return (lo.lower(), hi.upper()) if lo.is_finite() and hi.is_finite() else (NAN, NAN)
+
+
+def _outside(p: arb_poly) -> Pair:
+    """How far 0 lies below, and above, the values of p; not positive where it does not."""
+    lo, hi = ends(p)
+    return lo, -hi
 
 
 def _magnitude(coefficients: list[arb]) -> arb:

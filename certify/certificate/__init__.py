@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from theory.claims import Facts
+from theory.claims import UNKNOWN, Facts
 
 SCHEMA = "certify-certificate/1"
 TRUST = (
@@ -109,12 +109,14 @@ class Cell(NamedTuple):
 @dataclass(frozen=True)
 class Stated:
     """What is stated: the cells, and bounds of sup |model - target| and of the target's total
-    variation over all of them; `witness` is where the lower bound of the first is attained."""
+    variation over all of them; `witness` is where the lower bound of the first is attained; of
+    the model's least and greatest slope, infinite where nothing is said of them."""
 
     cells: tuple[Cell, ...]
     sup_error: Pair
     target_variation: Pair
     witness: tuple[float, ...] | None
+    slopes: tuple[Pair, Pair] = (UNKNOWN, UNKNOWN)
 
     @property
     def facts(self) -> Facts:
@@ -125,6 +127,17 @@ class Stated:
             [cell.variation for cell in self.cells],
             [cell.target_variation for cell in self.cells],
         )
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Evidence for bounds on the model's derivative: leaves and points whose `model` bounds it.
+
+    trees: one for every cell; points: for what slopes are reached.
+    """
+
+    trees: tuple[Tree, ...]
+    points: tuple[Point, ...]
 
 
 @dataclass(frozen=True)
@@ -149,6 +162,7 @@ class Certificate:
         trees: one for every cell, its leaves as evidence.
         points: evidence for lower bounds.
         claims: with their verdicts.
+        slopes: evidence about the derivative, if something is said of it.
     """
 
     header: dict[str, Any]
@@ -159,8 +173,10 @@ class Certificate:
     trees: tuple[Tree, ...]
     points: tuple[Point, ...]
     claims: tuple[Claim, ...]
+    slopes: Slopes | None = None
 
     @property
     def leaves(self) -> int:
         """How many leaves there are."""
-        return sum(isinstance(entry, Leaf) for tree in self.trees for entry in tree)
+        trees = self.trees + (self.slopes.trees if self.slopes else ())
+        return sum(isinstance(entry, Leaf) for tree in trees for entry in tree)

@@ -23,6 +23,7 @@ from certify.certificate import (
     Node,
     Pair,
     Point,
+    Slopes,
     Stated,
 )
 from certify.certificate.writing import digest
@@ -37,7 +38,7 @@ MOST_CLAIMS = 16
 MOST_PRODUCTS = 2**28  # multiplications in its affine maps and matrix products
 
 FIELDS = ("schema", "tool", "trust", "model", "target", "domain", "semantics", "stated", "claims",
-          "points", "trees", "graph", "digest")  # fmt: skip
+          "points", "trees", "slopes", "graph", "digest")  # fmt: skip
 
 
 class Malformed(Exception):
@@ -115,11 +116,12 @@ def from_data(data: Any) -> Certificate:
         raise Malformed(f"graph.input has {variables} variables; this version reads one")
     domain = _box(data.get("domain"), variables, "domain")
     stated = _stated(_get(data, "stated", dict, "stated"), variables)
-    trees = [
-        tuple(_tree_entry(e, variables, f"trees[{i}][{k}]") for k, e in enumerate(tree))
-        for i, tree in enumerate(_lists(data, "trees"))
-    ]
-    points = [_point(p, variables, where) for p, where in _objects(data, "points")]
+    trees, points = _evidence(data, variables, "")
+    slopes = None
+    if data["slopes"] is not None:
+        part = _get(data, "slopes", dict, "slopes")
+        _keys(part, ("points", "trees"), "slopes")
+        slopes = Slopes(*_evidence(part, variables, "slopes."))
     claims = [_claim(k, where) for k, where in _objects(data, "claims")]
     if len(claims) > MOST_CLAIMS:
         raise Malformed(f"more than {MOST_CLAIMS} claims")
@@ -131,9 +133,16 @@ def from_data(data: Any) -> Certificate:
     except BadRequest as error:
         raise Malformed(f"target.expression: {error}") from None
     header = {n: data.get(n) for n in ("tool", "trust", "model")}
-    return Certificate(
-        header, network, words, domain, stated, tuple(trees), tuple(points), tuple(claims)
+    return Certificate(header, network, words, domain, stated, trees, points, tuple(claims), slopes)
+
+
+def _evidence(data: dict, variables: int, where: str) -> tuple[tuple, tuple]:
+    trees = tuple(
+        tuple(_tree_entry(e, variables, f"{where}trees[{i}][{k}]") for k, e in enumerate(tree))
+        for i, tree in enumerate(_lists(data, "trees"))
     )
+    named = _objects(data, "points")
+    return trees, tuple(_point(p, variables, where + name) for p, name in named)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -238,7 +247,7 @@ def _tree_entry(entry: Any, variables: int, where: str) -> Cut | Leaf:
 
 
 def _stated(data: dict, variables: int) -> Stated:
-    _keys(data, ("cells", "sup_error", "target_variation", "witness"), "stated")
+    _keys(data, ("cells", "sup_error", "target_variation", "witness", "slopes"), "stated")
     cells = []
     for cell, where in _objects(data, "cells"):
         box = _box(cell.get("box"), variables, f"{where}.box")
@@ -249,7 +258,10 @@ def _stated(data: dict, variables: int) -> Stated:
     witness = data.get("witness")
     if witness is not None:
         witness = _numbers(witness, variables, "stated.witness")
-    return Stated(tuple(cells), *whole, witness)
+    slopes = data["slopes"]
+    if not isinstance(slopes, list) or len(slopes) != 2:
+        raise Malformed("stated.slopes is not a pair of pairs")
+    return Stated(tuple(cells), *whole, witness, tuple(_pair(p, "stated.slopes") for p in slopes))
 
 
 def _integer(value: Any, least: int, most: int, where: str) -> int:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from certify.certificate import SCHEMA, Cell, Certificate, Cut, Leaf, Network, Point, Tree
+from certify.certificate import SCHEMA, Cell, Certificate, Cut, Leaf, Network, Point, Slopes, Tree
 
 
 def as_data(certificate: Certificate) -> dict[str, Any]:
@@ -25,15 +25,23 @@ def as_data(certificate: Certificate) -> dict[str, Any]:
             "sup_error": _hex(c.stated.sup_error),
             "target_variation": _hex(c.stated.target_variation),
             "witness": None if c.stated.witness is None else _hex(c.stated.witness),
+            "slopes": _hex(c.stated.slopes),
         },
         "claims": [
             {"label": k.label, "numbers": _hex(k.numbers), "verdict": k.verdict} for k in c.claims
         ],
-        "points": [_fields(point) for point in c.points],
-        "trees": [[_entry(entry) for entry in tree] for tree in c.trees],
+        **_evidence(c),
+        "slopes": None if c.slopes is None else _evidence(c.slopes),
         "graph": network_data(c.network),
     }
     return data | {"digest": digest(data)}
+
+
+def _evidence(part: Certificate | Slopes) -> dict[str, Any]:
+    return {
+        "points": [_fields(point) for point in part.points],
+        "trees": [[_entry(entry) for entry in tree] for tree in part.trees],
+    }
 
 
 def network_data(network: Network) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from certify.certificate import Certificate, Leaf, Point
 from certify.certificate.reading import read
 from certify.checker.evaluate import Evaluator
-from certify.checker.frame import Rejected, check_frame
+from certify.checker.frame import SLOPES, Rejected, check_frame
 from certify.checker.prove import prove_leaf, prove_point
 from theory.errors import BadRequest
 
@@ -63,8 +63,9 @@ def verify(
         if sample < 1:
             count = math.ceil(sample * len(leaves))
             chosen = [leaves[i] for i in sorted(random.sample(range(len(leaves)), count))]
-        points = [(f"points[{i}]", point) for i, point in enumerate(certificate.points)]
-        for reason, part in _run(certificate, points + chosen, jobs or os.cpu_count() or 1):
+        for reason, part in _run(
+            certificate, _points(certificate) + chosen, jobs or os.cpu_count() or 1
+        ):
             judged += part
             watch(judged["leaves"], len(chosen))
             if reason:
@@ -75,6 +76,12 @@ def verify(
         reason = str(why)
     seconds = time.perf_counter() - began
     return Result(not reason, reason, judged["leaves"], len(leaves), judged, seconds)
+
+
+def _points(certificate: Certificate) -> list[tuple[str, Point]]:
+    slopes = certificate.slopes.points if certificate.slopes else ()
+    named = (("points", certificate.points), (SLOPES + "points", slopes))
+    return [(f"{name}[{i}]", point) for name, many in named for i, point in enumerate(many)]
 
 
 def _run(certificate: Certificate, tasks: list, jobs: int) -> Iterator[tuple[str, Counter]]:
@@ -99,19 +106,20 @@ EVALUATOR: list[Evaluator] = []  # of this process
 
 
 def _prepare(certificate: Certificate) -> None:
-    EVALUATOR[:] = [Evaluator(certificate)]
+    EVALUATOR[:] = [Evaluator(certificate, slopes) for slopes in (False, True)]
 
 
 def _work(chunk: list[tuple[str, Leaf | Point]]) -> tuple[str, Counter]:
     """Prove a few leaves and points; whatever goes wrong is a reason to reject."""
     judged: Counter[str] = Counter()
     for where, item in chunk:
+        evaluator = EVALUATOR[where.startswith(SLOPES)]
         try:
             if isinstance(item, Point):
-                prove_point(EVALUATOR[0], item, where)
+                prove_point(evaluator, item, where)
                 judged["points"] += 1
             else:
-                judged += prove_leaf(EVALUATOR[0], item, where)
+                judged += prove_leaf(evaluator, item, where)
                 judged["leaves"] += 1
         except Rejected as why:
             return str(why), judged

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
 from math import prod
 
 from flint import arb, arb_mat, arb_poly
 
 from certify.certificate import Certificate, Node
 from theory.arb import bounds
+from theory.derivatives import derivative
 from theory.expressions import parse
 from theory.functions import FUNCTIONS
 from theory.intervals import Pair, outward
 from theory.polynomials import NAN, Polynomials, ends, finite
 
 Value = list[arb_poly]  # the entries of a tensor, flat
+Enclosure = tuple[arb_poly, Pair]
+NOTHING: list[Enclosure] = [(arb_poly([NAN]), (NAN, NAN))]  # nothing is known of it
+MOST_JUMPS = 4  # arguments of relu of either sign, of which every choice is looked at
 
 
 class Evaluator:
-    """The model and the target of one certificate, ready to be evaluated again and again."""
+    """The model and the target of one certificate, ready to be evaluated again and again.
 
-    def __init__(self, certificate: Certificate):
-        self.network = certificate.network
+    slopes: evaluate the model's derivative instead, by the chain rule, and nothing of the target.
+    Where arguments of relu may be of either sign, its slopes are 0 and 1 almost everywhere: every
+    choice is evaluated, if they are few, and its slope is in [0, 1] otherwise.
+    """
+
+    def __init__(self, certificate: Certificate, slopes: bool = False):
+        self.network, self.slopes = certificate.network, slopes
         self.target = parse(certificate.target["expression"])
         self.last_use = {i: n for n, node in enumerate(self.network.nodes, 1) for i in node.inputs}
         self.weights = {
@@ -29,18 +40,28 @@ class Evaluator:
             if node.weight is not None
         }
 
-    def on_box(self, lo: arb, hi: arb, order: int) -> tuple[list[tuple[arb_poly, Pair]], list[arb]]:
+    def on_box(self, lo: arb, hi: arb, order: int) -> tuple[list[list[Enclosure]], list[arb]]:
         """Enclose model, target and model - target over [lo, hi], of one variable.
 
         Returns:
-            for each a polynomial in t, x = mid + rad t, and ends of its range, which may be
-            exact where the polynomial's radius is not; places of (lo, hi) where kinks may be.
+            for each one or more enclosures, which hold its values together: a polynomial in t,
+            x = mid + rad t, and ends of its range, which may be exact where the polynomial's
+            radius is not; and places of (lo, hi) where kinks may be.
         """
         algebra = Polynomials(order)
         mid, rad = (lo + hi) / 2, (hi - lo) / 2
-        model, target = self._run(algebra, arb_poly([mid, rad]))
-        (a, b), (c, d) = ends(model), bounds(self.target, lo, hi)
-        values = [(model, (a, b)), (target, (c, d)), (model - target, outward(a - d, b - c))]
+        x = arb_poly([mid, rad])
+        model, target = self._run(algebra, x)
+        if self.slopes:
+            choices = [model]
+            if 0 < algebra.jumps <= MOST_JUMPS:
+                sides = product((-1, 1), repeat=algebra.jumps)
+                choices = [self._run(Polynomials(order, chosen), x)[0] for chosen in sides]
+            values = [[(p, ends(p)) for p in choices], NOTHING, NOTHING]
+        else:
+            (a, b), (c, d) = ends(model), bounds(self.target, lo, hi)
+            last = (model - target, outward(a - d, b - c))
+            values = [[(model, (a, b))], [(target, (c, d))], [last]]
         places = sorted({float(t): (mid + rad * t).mid() for t in algebra.kinks}.items())
         return values, [x for _, x in places if lo < x < hi]
 
@@ -51,15 +72,36 @@ class Evaluator:
         return model[0], target[0], model[0] - target[0]
 
     def _run(self, algebra: Polynomials, x: arb_poly) -> tuple[arb_poly, arb_poly]:
-        values: dict[int, Value] = {0: [x]}
+        values: dict[int, tuple[Value, Value]] = {0: ([x], [arb_poly([1])])}
         for number, node in enumerate(self.network.nodes, 1):
             if number not in self.last_use and number != self.network.output:
                 continue  # nothing reads it
-            values[number] = self._step(algebra, number, node, [values[i] for i in node.inputs])
+            of, slopes = (
+                list(part) for part in zip(*(values[i] for i in node.inputs), strict=True)
+            )
+            value = self._step(algebra, number, node, of)
+            tangent = self._tangent(algebra, number, node, of, slopes) if self.slopes else []
+            values[number] = value, tangent
             for i in node.inputs:
                 if self.last_use[i] == number and i != self.network.output:
                     values.pop(i, None)
-        return values[self.network.output][0], algebra.function(self.target, x)
+        value, tangent = values[self.network.output]
+        if self.slopes:
+            return tangent[0], arb_poly([NAN])
+        return value[0], algebra.function(self.target, x)
+
+    def _tangent(
+        self, algebra: Polynomials, number: int, node: Node, x: list[Value], dx: list[Value]
+    ) -> Value:
+        """The derivative of one node, from its inputs and theirs: the chain rule."""
+        if node.kind == "matmul":
+            parts = (self._step(algebra, number, node, of) for of in ([dx[0], x[1]], [x[0], dx[1]]))
+            return [a + b for a, b in zip(*parts, strict=True)]
+        if node.kind == "apply":
+            slope = derivative(FUNCTIONS[node.function].expression)
+            steep = (algebra.function(slope, p) for p in x[0])
+            return [algebra.mul(s, p) for s, p in zip(steep, dx[0], strict=True)]
+        return self._step(algebra, number, replace(node, bias=None), dx)
 
     def _step(self, algebra: Polynomials, number: int, node: Node, x: list[Value]) -> Value:
         if node.kind == "gather":
@@ -68,7 +110,11 @@ class Evaluator:
             return [arb_poly([NAN])] * prod(node.shape)  # 0 times nothing known is not known
         match node.kind:
             case "affine":  # (x @ weight.T) * scale / divisor + bias
-                y = x[0] if node.weight is None else _times_matrix(x[0], self.weights[number])
+                y = (
+                    x[0]
+                    if node.weight is None
+                    else algebra.times_matrix(x[0], self.weights[number])
+                )
                 factor = 1 / arb(node.divisor)
                 if node.scale or node.divisor != 1:
                     scale = node.scale or (1.0,) * len(y)
@@ -79,31 +125,8 @@ class Evaluator:
                 return [a + b for a, b in zip(*x, strict=True)]
             case "matmul":
                 rows, inner = self.network.shape(node.inputs[0])[-2:]
-                return _matmul(algebra, *x, rows, inner, node.shape[-1])
+                return algebra.matmul(*x, rows, inner, node.shape[-1])
             case "apply":
                 expression = FUNCTIONS[node.function].expression
                 return [algebra.function(expression, p) for p in x[0]]
         raise ValueError(f"{node.kind} is no primitive")
-
-
-def _times_matrix(x: Value, matrix: arb_mat) -> Value:
-    """Rows of x times the matrix, all coefficients of all rows as one product."""
-    width, length = matrix.nrows(), max(1, max(p.length() for p in x))
-    rows = [(c := p.coeffs()) + [0] * (length - len(c)) for p in x]
-    flat = [row[k] for k in range(length) for row in rows]
-    entries = (arb_mat(len(flat) // width, width, flat) * matrix).entries()
-    size = len(entries) // length
-    return [arb_poly(entries[i::size]) for i in range(size)]
-
-
-def _matmul(algebra: Polynomials, x: Value, y: Value, rows: int, inner: int, cols: int) -> Value:
-    """x[..., i, k] y[..., k, j], summed over k; the leading axes agree."""
-    out = []
-    for batch in range(len(x) // (rows * inner)):
-        right = y[batch * inner * cols : (batch + 1) * inner * cols]
-        for i in range(batch * rows, (batch + 1) * rows):
-            row = x[i * inner : (i + 1) * inner]
-            for j in range(cols):
-                products = (a * b for a, b in zip(row, right[j::cols], strict=True))
-                out.append(algebra.cut(sum(products, arb_poly([]))))
-    return out

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
 import z3
 
 from certify.certificate import Certificate, Cut, Leaf, Pair, Point, Tree
-from theory.claims import decide
+from theory.claims import UNKNOWN, decide
+from theory.windows import Windows
+
+SLOPES = "slopes."  # where leaves and points of the derivative are, in the file
 
 
 class Rejected(Exception):
@@ -79,9 +83,7 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
     stated, named = certificate.stated, []
     points = sorted(certificate.points)
     firsts = [point.at[0] for point in points]
-    ((least, most),) = certificate.domain
-    if firsts and not least <= firsts[0] <= firsts[-1] <= most:
-        raise Rejected(f"a point lies outside the domain [{least!r}, {most!r}]")
+    _check_domain(certificate, points)
     for i, (cell, tree) in enumerate(zip(stated.cells, certificate.trees, strict=True)):
         place = f"trees[{i}]"
         leaves = list(leaves_of(tree, cell.box, place))
@@ -98,14 +100,55 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
     _check_error(every, points, stated.sup_error, "sup_error")
     at_witness = [point for point in points if point.at == stated.witness]
     _check_error([], at_witness, (stated.sup_error[0], math.inf), "sup_error at the witness")
+    named += _check_slopes(certificate)
+    facts = replace(
+        stated.facts, slopes=stated.slopes, windows=_windows(certificate, every, points)
+    )
     for claim in certificate.claims:
         try:
-            verdict = decide(claim.label, claim.numbers, stated.facts).value
+            verdict = decide(claim.label, claim.numbers, facts).value
         except ValueError as error:
             raise Rejected(f"the claim {ascii(claim.label)}: {error}") from None
         said = ascii(claim.verdict)[:20]
         _need(claim.verdict == verdict, f"the verdict on {claim.label} is {verdict}; {said}")
     return named
+
+
+def _check_slopes(certificate: Certificate) -> list[tuple[str, Leaf]]:
+    """Bounds of the least and the greatest slope follow from the leaves and points of slopes."""
+    slopes, (least, greatest) = certificate.slopes, certificate.stated.slopes
+    if slopes is None:
+        _need((least, greatest) == (UNKNOWN, UNKNOWN), "slopes")
+        return []
+    if len(slopes.trees) != len(certificate.stated.cells):
+        raise Rejected(
+            f"{len(certificate.stated.cells)} cells, but {len(slopes.trees)} trees of slopes"
+        )
+    named = []
+    for i, (cell, tree) in enumerate(zip(certificate.stated.cells, slopes.trees, strict=True)):
+        place = f"{SLOPES}trees[{i}]"
+        named += [(place, leaf) for leaf in leaves_of(tree, cell.box, place)]
+    _check_domain(certificate, slopes.points)
+    _need(all(least[0] <= leaf.model[0] for _, leaf in named), "the least slope, lower end,")
+    _need(all(leaf.model[1] <= greatest[1] for _, leaf in named), "the greatest slope, upper end,")
+    low = min((point.model[1] for point in slopes.points), default=math.inf)
+    high = max((point.model[0] for point in slopes.points), default=-math.inf)
+    _need(low <= least[1] and greatest[0] <= high, "a slope that is reached")
+    return named
+
+
+def _windows(certificate: Certificate, leaves: list[Leaf], points: list[Point]) -> Windows:
+    """The leaves of all cells in a row, for claims about windows."""
+    edges = [leaf.box[0][0] for leaf in leaves] + [leaves[-1].box[0][1]]
+    bounds = ([getattr(leaf, name) for leaf in leaves] for name in Leaf._fields[1:])
+    places = [(point.at[0], point.model, point.target) for point in points]
+    return Windows(edges, *bounds, places, certificate.stated.target_variation)
+
+
+def _check_domain(certificate: Certificate, points: Sequence[Point]) -> None:
+    ((least, most),) = certificate.domain
+    if not all(least <= point.at[0] <= most for point in points):
+        raise Rejected(f"a point lies outside the domain [{least!r}, {most!r}]")
 
 
 def _check_spread(leaves: list, points: list, name: str, stated: Pair, what: str) -> None:

@@ -10,6 +10,7 @@ from flint import arb, ctx, fmpq
 from certify.certificate import Leaf, Pair, Point
 from certify.checker.evaluate import Evaluator
 from certify.checker.frame import Rejected
+from theory.claims import UNKNOWN
 from theory.judge import inside
 
 #: Tried on a piece before it is halved: order, precision in bits, bits of coefficients for Z3.
@@ -35,7 +36,9 @@ def prove_point(evaluator: Evaluator, point: Point, where: str) -> None:
 
 
 def _holds(value: arb, bound: Pair) -> bool:
-    """Whether every number of the ball is in the bounds; nan never is."""
+    """Whether every number of the ball is in the bounds; nan never is, where there are any."""
+    if bound == UNKNOWN:
+        return True
     return value.is_finite() and bool(arb(bound[0]) <= value) and bool(value <= arb(bound[1]))
 
 
@@ -67,7 +70,8 @@ def _prove_piece(
         judged: Counter[str] = Counter()
         with ctx.workprec(precision):
             values, kinks = evaluator.on_box(lo, hi, order)
-            for (p, ends), bound in zip(values, leaf[1:], strict=True):
+            pairs = zip(values, leaf[1:], strict=True)
+            for (p, ends), bound in ((one, bound) for every, bound in pairs for one in every):
                 who, place = inside(p, bound, bits)
                 if not who and _holds(ends[0], bound) and _holds(ends[1], bound):
                     who = "arb"

@@ -277,6 +277,30 @@ def power(q: Fraction, parity: int | None) -> Smooth:
     return Smooth(expand, bounds)
 
 
+def jump(left: float, right: float) -> Smooth:
+    """left for x < 0 and right for x > 0; at 0 any number between them.
+
+    Where both sides are possible the expansion is their middle, off by half the jump whatever
+    the argument; so no slope is charged for errors of the argument.
+    """
+    low, high = min(left, right), max(left, right)
+    middle, half = (left + right) / 2, (high - low) / 2
+
+    def sided(lo: Tensor, hi: Tensor, otherwise: float) -> Tensor:
+        return torch.where(hi < 0, left, torch.where(lo > 0, right, otherwise)).to(lo)
+
+    def bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
+        return sided(lo, hi, low), sided(lo, hi, high)
+
+    def expand(order: int, c: Tensor, reach: Tensor, lo: Tensor, hi: Tensor) -> Expansion:
+        a = torch.zeros((order + 1, *c.shape), dtype=c.dtype, device=c.device)
+        a[0] = sided(lo, hi, middle)
+        error = torch.full_like(c, half).masked_fill((hi < 0) | (lo > 0), 0.0)
+        return Expansion(a, error, torch.zeros_like(c), torch.zeros_like(c))
+
+    return Smooth(expand, bounds)
+
+
 def tabulated(function: Function) -> Smooth:
     """Any other function, from tables computed in Arb."""
 
@@ -332,6 +356,11 @@ def rule(function: Function) -> Smooth | Kinked:
     slopes = [s * e.subs(x, s * positive) / positive for s in (-1, 1)]
     if all(s.is_Rational and Fraction(float(s)) == Fraction(s.p, s.q) for s in slopes):
         return Kinked(*(float(s) for s in slopes))
+    sides = [e.subs(x, s * positive) for s in (-1, 1)]
+    if e.has(sp.sign) and all(
+        s.is_Rational and Fraction(float(s)) == Fraction(s.p, s.q) for s in sides
+    ):
+        return jump(*(float(s) for s in sides))
     if e == sp.exp(x):
         return exponential()
     if e == sp.log(x):

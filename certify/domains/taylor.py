@@ -51,6 +51,9 @@ class TaylorModel:
 
     total, where known, bounds the sum of the errors along the last axis: a row of slopes s takes
     errors e to at most ||s|| ||e||, far less than max |s_i| ||e|| times the root of the length.
+
+    row, for a shape (..., n, 1, 1), the operands of a product entry by entry, is norm and total
+    along the axis of length n, shaped (..., ): rows survive such products. None means unknown.
     """
 
     coef: Tensor
@@ -61,6 +64,7 @@ class TaylorModel:
     made: Tensor | None = None
     cut: Tensor | None = None
     total: Tensor | None = None
+    row: tuple[Tensor, Tensor | None] | None = None
 
 
 def _settled(
@@ -151,9 +155,17 @@ class Taylor:
                 t = t if zero is None else t.masked_fill(zero.to(t.device), 0.0)
             return t.reshape(*t.shape[:lead], *shape)
 
-        rem = move(x.rem, 1)
-        norm = norms.gathered(node, tuple(x.rem.shape[1:]), rem, x.norm)
-        return TaylorModel(move(x.coef, 2), rem, move(x.lo, 1), move(x.hi, 1), norm)
+        rem, before = move(x.rem, 1), tuple(x.rem.shape[1:])
+        norm, total = norms.gathered(node, before, rem, x.norm), None
+        if x.row is not None:  # entries of a product become rows again
+            norm = torch.fmin(norm, norms.gathered(node, before[:-2], rem, x.row[0]))
+            same = pick is None and x.row[1] is not None and shape == before[:-2]
+            total = x.row[1] if same else None
+        row, rows = None, _rows(node)
+        if rows is not None:
+            row = norms.gathered(rows, before, rem.flatten(-3), x.norm), None
+        parts = move(x.coef, 2), rem, move(x.lo, 1), move(x.hi, 1), norm
+        return TaylorModel(*parts, total=total, row=row)
 
     def affine(self, node: Affine, x: TaylorModel) -> TaylorModel:
         """Each coefficient is an exact linear image, computed with n products a row.
@@ -261,7 +273,19 @@ class Taylor:
         (a, r), (b, s) = _centered(x), _centered(y)
         mid, a, b = times(a, b), a.abs(), b.abs()
         error = up(times(a, s) + times(r, b + s) + gamma(n + 2) * times(a, b), 2 * ops)
-        return _settled(coef, rem, *outward(mid, mid, error), norm, made)
+        out = _settled(coef, rem, *outward(mid, mid, error), norm, made)
+        if x.row is None or y.row is None or times is not torch.mul:
+            return out
+        # Errors p s + r (q + s) and made, along a row: || p s || <= max |p| || s ||, and their sum
+        # is at most || p || || s ||.
+        p, q, d = (part.flatten(-3) for part in (mx, my + y.rem, dropped))
+        (r, _), (s, _), count = x.row, y.row, 2 * p.shape[-1] + ops
+        norm = up(_most(p) * s + _most(up(q, 2)) * r + norms.rows(d), 2 * ops)
+        total = up(norms.rows(p) * s + norms.rows(up(q, 2)) * r + d.sum(-1), 2 * count)
+        if out.cut is not None:  # another polynomial took the place of some product
+            lost = _any(out.cut.flatten(-3))
+            norm, total = norm.masked_fill(lost, math.inf), total.masked_fill(lost, math.inf)
+        return replace(out, row=(norm, total))
 
     def times(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
         """The product entry by entry: p q + p s + r (q + s), cut at degree K."""
@@ -355,6 +379,15 @@ class Taylor:
         hi = above(above(x.coef[0] + top) + x.rem)
         lo, hi = no_nan(lo, hi)
         return torch.maximum(lo, x.lo), torch.minimum(hi, x.hi)
+
+
+@functools.lru_cache(maxsize=4096)
+def _rows(node: Gather) -> Gather | None:
+    """A gather to shape (..., n, 1, 1), without the last two axes; None for other shapes."""
+    shape = node.index.shape
+    if len(shape) < 3 or shape[-2:] != (1, 1):
+        return None
+    return Gather(node.index.reshape(shape[:-2]))
 
 
 @functools.lru_cache(maxsize=4096)

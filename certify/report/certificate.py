@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from certify.certificate import TRUST, Cell, Certificate, Claim, Leaf, Point, Stated
+from certify.certificate import (
+    TRUST,
+    Cell,
+    Certificate,
+    Claim,
+    Cut,
+    Leaf,
+    Point,
+    Slopes,
+    Stated,
+    Tree,
+)
 from certify.certificate.writing import tree
 from certify.checking import Report
 from certify.frontend.network import as_network
 from certify.frontend.target import model_graph
 from certify.report.data import versions
-from certify.search import DIFFERENCE, MODEL, TARGET
-from theory.claims import OPPOSITE
+from certify.search import DIFFERENCE, MODEL, TARGET, Leaves, Points
+from theory.claims import OPPOSITE, UNKNOWN, Verdict
 
 OUTPUTS = (MODEL, TARGET, DIFFERENCE)
 
 
 def as_certificate(report: Report) -> Certificate:
     """Everything that the checker needs to prove the report's numbers and verdicts again."""
-    model, leaves = report.model, report.outcome.state.leaves
-    order = leaves.box[:, 0].argsort()
-    boxes, bounds = leaves.box[order].tolist(), leaves.bounds[..., order].permute(2, 0, 1).tolist()
-    grouped: list[list[Leaf]] = [[] for _ in report.cells]
-    for cell, box, three in zip(leaves.cell[order].tolist(), boxes, bounds, strict=True):
-        grouped[cell].append(Leaf((tuple(box),), *(tuple(three[i]) for i in OUTPUTS)))
+    model, state = report.model, report.outcome.state
+    harmless = report.windows.harmless(report.options.tau)
     domain = float(report.cells[0, 0]), float(report.cells[-1, 1])
     header = {
         "tool": versions(),
@@ -36,19 +43,51 @@ def as_certificate(report: Report) -> Certificate:
         target={"name": report.target.name, "expression": report.target.text},
         domain=(domain,),
         stated=_stated(report),
-        trees=tuple(tree(group) for group in grouped),
-        points=tuple(_points(report)),
+        trees=_trees(state.leaves, len(report.cells)),
+        points=tuple(_points(state.points, everything=not harmless)),
         claims=tuple(_claims(report)),
+        slopes=_slopes(report),
     )
 
 
+def _trees(leaves: Leaves, cells: int) -> tuple[Tree, ...]:
+    order = leaves.box[:, 0].argsort()
+    boxes, bounds = leaves.box[order].tolist(), leaves.bounds[..., order].permute(2, 0, 1).tolist()
+    grouped: list[list[Leaf]] = [[] for _ in range(cells)]
+    for cell, box, three in zip(leaves.cell[order].tolist(), boxes, bounds, strict=True):
+        grouped[cell].append(Leaf((tuple(box),), *(tuple(three[i]) for i in OUTPUTS)))
+    return tuple(tree(group) for group in grouped)
+
+
+def _slopes(report: Report) -> Slopes | None:
+    """Evidence about the model's derivative; the target's is left out."""
+    if report.slopes is None:
+        return None
+    state = report.slopes.outcome.state
+    trees = _trees(state.leaves, len(report.cells))
+    points = _points(state.points, everything=False)
+    return Slopes(
+        tuple(tuple(map(_model_only, entries)) for entries in trees),
+        tuple(map(_model_only, points)),
+    )
+
+
+def _model_only(entry: Cut | Leaf | Point) -> Cut | Leaf | Point:
+    if isinstance(entry, Cut):
+        return entry
+    return entry._replace(target=UNKNOWN, difference=UNKNOWN)
+
+
 def _claims(report: Report) -> Iterator[Claim]:
-    """The claims asked for, and what is always reported: theorem D3."""
+    """The claims asked for, and what is always reported: theorems D3 and D5."""
     for claim in report.claims:
         yield Claim(claim.label, claim.numbers, claim.verdict.value)
-    if not report.options.no_plateau:
+    if not report.options.no_plateau or report.options.windows is not None:
         verdict = OPPOSITE[report.plateaus.overall()]
         yield Claim("no-plateau", {"tau": report.options.tau}, verdict.value)
+    lo, hi, _ = report.longest
+    numbers = {"tau": report.options.tau, "least": lo, "most": hi}
+    yield Claim("longest-plateau", numbers, Verdict.PROVED.value)
 
 
 def _stated(report: Report) -> Stated:
@@ -57,12 +96,15 @@ def _stated(report: Report) -> Stated:
     rows = zip(report.cells.tolist(), *(c.T.tolist() for c in columns), strict=True)
     cells = tuple(Cell((tuple(box),), *map(tuple, pairs)) for box, *pairs in rows)
     witness = None if known.witness != known.witness else (known.witness,)
-    return Stated(cells, known.sup, tuple(known.target_total.tolist()), witness)
+    total = tuple(known.target_total.tolist())
+    if report.slopes is None:
+        return Stated(cells, known.sup, total, witness)
+    slopes = report.slopes.least, report.slopes.greatest
+    return Stated(cells, known.sup, total, witness, slopes)
 
 
-def _points(report: Report) -> list[Point]:
-    """The points that some stated bound rests on, each once, in order."""
-    points = report.outcome.state.points
+def _points(points: Points, *, everything: bool) -> list[Point]:
+    """The points that some stated bound rests on, each once, in order; windows need them all."""
     lo, hi = points.bounds[:, 0], points.bounds[:, 1]
     best: dict[tuple[int, int], int] = {}
     scores = [points.error(), lo[MODEL], -hi[MODEL], lo[TARGET], -hi[TARGET]]
@@ -71,7 +113,7 @@ def _points(report: Report) -> list[Point]:
             best[kind, int(points.cell[i])] = i
     found: dict[float, Point] = {}
     values = points.bounds.permute(2, 0, 1).tolist()
-    for i in set(best.values()):
+    for i in range(len(points.x)) if everything else set(best.values()):
         x = float(points.x[i])
         point = Point((x,), *(tuple(values[i][k]) for k in OUTPUTS))
         found[x] = _both(found.get(x, point), point)

@@ -9,6 +9,7 @@ import platform
 from typing import Any
 
 from certify.checking import Report
+from certify.report.words import layer_norm_floor, paragraph, step_width
 
 SCHEMA = "certify-report/1"
 PACKAGES = ("plateau", "torch", "numpy", "sympy", "python-flint", "z3-solver")
@@ -52,6 +53,7 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
     """
     known, found, outcome = report.known, report.plateaus, report.outcome
     lo, hi = float(report.cells[0, 0]), float(report.cells[-1, 1])
+    window = report.longest[2]
     cells = []
     for i, (a, b) in enumerate(report.cells.tolist()):
         variation, target = known.variation[:, i].tolist(), known.target_variation[:, i].tolist()
@@ -96,6 +98,14 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
             "proved": int(found.proved.sum()),
             "refuted": int(found.refuted.sum()),
         },
+        "longest_plateau": {
+            **guaranteed(lo=report.longest[0], hi=report.longest[1]),
+            "window": None if window is None else guaranteed(ends=list(window)),
+            "step_width": step_width(report),
+        },
+        "structure": _structure(report),
+        "slopes": _slopes(report),
+        "summary": paragraph(report),
         "cells": cells,
         "claims": [
             {
@@ -107,6 +117,10 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
                 "theorem": c.theorem,
             }
             for c in report.claims
+        ],
+        "crosschecks": [
+            {"theorem": c.theorem, "says": c.says, "comparisons": c.count}
+            for c in report.crosschecks
         ],
         "sandwich": {
             "samples": report.outcome.samples,
@@ -121,6 +135,47 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
             "stopped_by": outcome.stopped_by,
         },
         "certificate": certificate or {"path": None, "sha256": None, "checked": False},
+    }
+
+
+def _structure(report: Report) -> dict[str, Any]:
+    found = report.structure
+    readout = found.readout
+    data: dict[str, Any] = {"smoothness": found.smoothness, "theorem": "D1", "readout": None}
+    if readout is not None:
+        data["readout"] = {"layer_norm_over": readout.features, "linear_map": readout.head}
+        if readout.range is not None:
+            floor = layer_norm_floor(report, readout)
+            data["readout"] |= {
+                **guaranteed(range=list(readout.range), floor=floor),
+                "theorem": "C0" if readout.features == 1 else "C1",
+            }
+    return data
+
+
+def _slopes(report: Report) -> dict[str, Any] | None:
+    """Brackets of the derivative; null where it was not asked for."""
+    found = report.slopes
+    if found is None:
+        return None
+    ranges, cells = found.known.range.T.tolist(), report.cells.tolist()
+    return {
+        "least": guaranteed(lo=found.least[0], hi=found.least[1]),
+        "greatest": guaranteed(lo=found.greatest[0], hi=found.greatest[1]),
+        "lipschitz": guaranteed(lo=found.lipschitz[0], hi=found.lipschitz[1]),
+        "non_decreasing": [list(run) for run in found.rising],
+        "non_increasing": [list(run) for run in found.falling],
+        "slow": [list(run) for run in found.slow] if found.target else None,
+        "undecided": [list(run) for run in found.unclear] if found.target else None,
+        "sup_error": guaranteed(lo=found.known.sup[0], hi=found.known.sup[1])
+        if found.target
+        else None,
+        "cells": [
+            {"box": [box], **guaranteed(range=pair)}
+            for box, pair in zip(cells, ranges, strict=True)
+        ],
+        "boxes": found.outcome.state.boxes,
+        "seconds": found.outcome.seconds,
     }
 
 

@@ -6,12 +6,15 @@ import textwrap
 
 from certify.checking import Report
 from certify.report.numbers import interval, percent, rounded
+from certify.report.words import paragraph
 from certify.run import Progress
 from certify.verdict import Claim, Verdict
 from theory.claims import FLAT
+from theory.windows import Pair
 
 INDENT = 12
 WIDTH = 88
+SHOWN = 4  # intervals of a list
 
 
 def block(head: str, lines: list[str]) -> str:
@@ -26,7 +29,9 @@ def render(report: Report) -> str:
     """The whole report, without color."""
     claims = [block(c.verdict.value, _claim(report, c)) for c in report.claims]
     sup = _sup(report, heading=not any(c.label == "within" for c in report.claims))
-    return "\n".join([*claims, *sup, _plateaus(report), _search(report)])
+    words = block("in words", [paragraph(report)])
+    rest = [words, *_slopes(report), _checks(report), _search(report)]
+    return "\n".join([*claims, *sup, _plateaus(report), *rest])
 
 
 def _claim(report: Report, claim: Claim) -> list[str]:
@@ -105,6 +110,39 @@ def _plateaus(report: Report) -> str:
     if unclear:
         tail.append(f"on {unclear} of {cells} cells the variation of {name} is not bracketed yet")
     return block(verdict.value, [says, count + shown, *tail])
+
+
+def _slopes(report: Report) -> list[str]:
+    found = report.slopes
+    if found is None:
+        return []
+    lines = [
+        f"slopes reach down into {interval(*found.least)} and up into {interval(*found.greatest)}; "
+        f"Lipschitz constant in {interval(*found.lipschitz)}"
+    ]
+    for runs, word in ((found.rising, "non-decreasing"), (found.falling, "non-increasing")):
+        if runs:
+            lines.append(f"{word} on {_runs(runs)}")
+    if found.target:
+        name = report.target.noun
+        slow = f"|slope| <= {report.options.tau!r} times that of {name}: on "
+        lines.append(slow + (_runs(found.slow) if found.slow else "no interval"))
+        if found.unclear:
+            lines.append(f"not decided on {_runs(found.unclear)}")
+        lines.append(f"sup |model' - {name}'| in {interval(*found.known.sup)}")
+    return [block("slopes", lines)]
+
+
+def _runs(runs: list[Pair]) -> str:
+    shown = ", ".join(f"[{lo:.9g}, {hi:.9g}]" for lo, hi in runs[:SHOWN])
+    more = f" and {len(runs) - SHOWN} more (--json)" if len(runs) > SHOWN else ""
+    return shown + more
+
+
+def _checks(report: Report) -> str:
+    names = sorted({check.theorem for check in report.crosschecks})
+    count = sum(check.count for check in report.crosschecks)
+    return block("checks", [f"{count} comparisons agree with theorems {', '.join(names)}"])
 
 
 def _search(report: Report) -> str:

@@ -82,7 +82,8 @@ def certificate(module: nn.Module, expression: str, within: float) -> bytes:
     """
     import certify
     from certify.certificate.writing import as_bytes, as_data
-    from certify.checking import Options, check
+    from certify.checking import check
+    from certify.options import Options
     from certify.report.certificate import as_certificate
 
     with tempfile.TemporaryDirectory() as folder:

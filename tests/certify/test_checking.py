@@ -18,13 +18,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from certify import checking
-from certify.checking import Options, check, partition, sandwich
+from certify.checking import check
 from certify.cli import app
 from certify.errors import BadRequest
 from certify.frontend import load
 from certify.frontend.agree import InternalError
+from certify.options import Options, partition
 from certify.ranges import ranges
 from certify.run import Limits
+from certify.sampling import sandwich
 from certify.verdict import Verdict
 
 

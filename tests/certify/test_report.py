@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from certify import checking
+from certify.options import Options
 from certify.report import data
 from certify.report.numbers import interval, percent, rounded
 from certify.report.text import render
@@ -26,9 +27,7 @@ CELL = {"box", "range", "variation", "target_variation", "sup_error", "plateau"}
 
 @pytest.fixture(scope="module")
 def report(tiny_file):
-    options = checking.Options(
-        cells=4, within=5.0, constant_up_to=1e-9, no_plateau=True, limits=Limits(5)
-    )
+    options = Options(cells=4, within=5.0, constant_up_to=1e-9, no_plateau=True, limits=Limits(5))
     return checking.check(str(tiny_file), "exp", options)
 
 

@@ -12,7 +12,8 @@ import torch
 import certify
 from certify.certificate.reading import parse, read
 from certify.checker.check import verify
-from certify.checking import Options, check
+from certify.checking import check
+from certify.options import Options
 from certify.report.certificate import as_certificate
 from certify.run import Limits
 from probes.witnesses.postnorm import CERTIFICATE, WITHIN, PostNorm, certificate

@@ -11,7 +11,8 @@ import certify.run as loop
 from certify.certificate.reading import from_data
 from certify.certificate.writing import as_data, digest
 from certify.checker.check import verify
-from certify.checking import Options, check
+from certify.checking import check
+from certify.options import Options
 from certify.report.certificate import as_certificate
 from certify.run import Limits
 

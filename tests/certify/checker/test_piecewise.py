@@ -13,8 +13,9 @@ import z3
 from torch import nn
 
 from certify.checker.check import verify
-from certify.checking import Options, check
+from certify.checking import check
 from certify.frontend.export import export
+from certify.options import Options
 from certify.report.certificate import as_certificate
 from certify.run import Limits
 from theory.claims import real

@@ -1,0 +1,161 @@
+"""The claims that were asked for, each decided by the judge that the checker uses too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import torch
+
+from certify.options import Options
+from certify.report.numbers import interval
+from certify.search import MODEL, Problem, measure
+from certify.slopes import Slopes
+from certify.verdict import Claim, Plateaus, Verdict, facts
+from theory.claims import OPPOSITE, Facts, decide
+from theory.targets import Target
+from theory.windows import Windows
+
+if TYPE_CHECKING:
+    from certify.checking import Checked
+
+STEPS = [2.0**-k for k in range(4, 24, 2)]  # of the domain: distances of a witness pair
+
+
+def claims_of(
+    options: Options,
+    target: Target,
+    outcome: Checked,
+    found: Plateaus,
+    windows: Windows,
+    slopes: Slopes | None,
+) -> Iterator[Claim]:
+    """The claims asked for, in the order of their options."""
+    proven = replace(facts(outcome.known), windows=windows)
+    if slopes is not None:
+        proven = replace(proven, slopes=(slopes.least, slopes.greatest))
+    if options.within is not None:
+        yield _within(options, target, outcome, proven)
+    if options.constant_up_to is not None:
+        yield _constant(options, outcome, proven)
+    if options.no_plateau and options.windows is None:
+        yield _cells(options, found)
+    if options.no_plateau and options.windows is not None:
+        yield _windows(options, proven)
+    if options.monotone:
+        yield _monotone(outcome.problem, slopes, proven)
+    if options.lipschitz is not None:
+        yield _lipschitz(options, outcome.problem, slopes, proven)
+
+
+def _within(options: Options, target: Target, outcome: Checked, proven: Facts) -> Claim:
+    known, numbers = outcome.known, {"bound": options.within}
+    verdict = decide("within", numbers, proven)
+    return Claim(
+        "within",
+        numbers,
+        f"|model - {target.term}| <= {options.within!r}",
+        verdict,
+        f"sup error in {interval(*known.sup)}",
+        known.witness if verdict is Verdict.REFUTED else None,
+    )
+
+
+def _constant(options: Options, outcome: Checked, proven: Facts) -> Claim:
+    (low, high), cells = outcome.known.variation, outcome.cells
+    numbers = {"bound": options.constant_up_to}
+    verdict = decide("constant-up-to", numbers, proven)
+    shown = int(low.argmax() if verdict is Verdict.REFUTED else high.argmax())
+    return Claim(
+        "constant-up-to",
+        numbers,
+        f"output varies by at most {options.constant_up_to!r} on each of {len(cells)} cells",
+        verdict,
+        f"most on cell {shown}, [{float(cells[shown, 0])!r}, {float(cells[shown, 1])!r}]: "
+        f"variation in {interval(float(low[shown]), float(high[shown]), most=7)}",
+        shown if verdict is Verdict.REFUTED else None,
+    )
+
+
+def _cells(options: Options, found: Plateaus) -> Claim:
+    overall, count = found.overall(), int(found.deciding.sum())
+    none = int((found.refuted & found.deciding).sum())
+    return Claim(
+        "no-plateau",
+        {"tau": options.tau},
+        f"no deciding cell is a {options.tau!r}-plateau",
+        OPPOSITE[overall],
+        f"plateau on {int(found.proved.sum())}, none on {none} of {count} deciding cells",
+        int(found.proved.int().argmax()) if overall is Verdict.PROVED else None,
+        "D3",
+    )
+
+
+def _windows(options: Options, proven: Facts) -> Claim:
+    numbers = {"tau": options.tau, "width": options.windows}
+    verdict = decide("no-plateau-window", numbers, proven)
+    lo, hi, window = proven.windows.longest(options.tau)
+    reason = f"the longest {options.tau!r}-plateau is in {interval(lo, hi, most=7)} wide"
+    return Claim(
+        "no-plateau-window",
+        numbers,
+        f"no deciding window of width {options.windows!r} is a {options.tau!r}-plateau",
+        verdict,
+        reason,
+        window if verdict is Verdict.REFUTED else None,
+        "D3",
+    )
+
+
+def _monotone(problem: Problem, slopes: Slopes, proven: Facts) -> Claim:
+    verdict, witness = decide("monotone", {}, proven), None
+    (least, greatest), reason = (slopes.least, slopes.greatest), ""
+    if verdict is Verdict.PROVED:
+        reason = "non-decreasing: " if least[0] >= 0 else "non-increasing: "
+    if verdict is Verdict.REFUTED:
+        falls, rises = (_pair(problem, slopes, side) for side in (0, 1))
+        witness = [falls, rises] if falls and rises else None
+        for (a, b), word in zip(witness or (), ("falls", "rises"), strict=False):
+            reason += f"it {word} from x = {a:.17g} to {b:.17g}; "
+    reason += f"slopes between {interval(*least)} and {interval(*greatest)}"
+    return Claim("monotone", {}, "the model is monotone", verdict, reason, witness, "D4")
+
+
+def _lipschitz(options: Options, problem: Problem, slopes: Slopes, proven: Facts) -> Claim:
+    bound, witness = options.lipschitz, None
+    verdict = decide("lipschitz", {"bound": bound}, proven)
+    reason = f"the least Lipschitz constant lies in {interval(*slopes.lipschitz)}"
+    if verdict is Verdict.REFUTED:
+        side = 1 if slopes.greatest[0] > bound else 0
+        witness = _pair(problem, slopes, side, bound)
+        if witness:
+            reason += f"; from x = {witness[0]:.17g} to {witness[1]:.17g} it is steeper"
+    says = f"|model(x) - model(y)| <= {bound!r} |x - y|"
+    return Claim("lipschitz", {"bound": bound}, says, verdict, reason, witness, "D4")
+
+
+def _pair(
+    problem: Problem, slopes: Slopes, side: int, than: float = 0.0
+) -> tuple[float, float] | None:
+    """Two inputs between which the model is proved to fall (side 0) or rise by more than `than`
+    times their distance, around the point of the steepest proven slope; None if none is found."""
+    points = slopes.outcome.state.points
+    low, high = points.bounds[MODEL]
+    best = int((-high if side == 0 else low).argmax())
+    lo, hi = float(problem.cells[0, 0]), float(problem.cells[-1, 1])
+    at = float(points.x[best])
+    tries = [(max(lo, at - (hi - lo) * h), min(hi, at + (hi - lo) * h)) for h in STEPS]
+    x = torch.tensor(tries, dtype=torch.float64).reshape(-1)
+    values = measure(problem, x, torch.zeros(len(x), dtype=torch.long)).bounds[MODEL].T
+    for (a, b), ((left_lo, left_hi), (right_lo, right_hi)) in zip(
+        tries, values.reshape(-1, 2, 2).tolist(), strict=True
+    ):
+        ends = (left_hi, right_lo) if side else (right_hi, left_lo)
+        if a < b and all(map(math.isfinite, ends)):
+            change = Fraction(ends[1]) - Fraction(ends[0])
+            if change > Fraction(than) * (Fraction(b) - Fraction(a)):
+                return a, b
+    return None

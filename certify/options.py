@@ -1,0 +1,111 @@
+"""What can be asked of a model, and the cells that a domain is cut into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from certify.errors import BadRequest
+from certify.goal import Goal
+from certify.run import Limits
+
+MOST_CELLS = 100_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to ask of a model.
+
+    Attributes:
+        domain: (lo, hi), or None for the target's own.
+        cells: number of equal cells.
+        width: width of a cell, instead of their number.
+        tau: plateau ratio, 0 <= tau < 1.
+        within: claim sup |model - target| <= within.
+        constant_up_to: claim that the model varies by at most this on every cell.
+        no_plateau: claim that no cell is a tau-plateau.
+        windows: width of the windows, of any place, that are looked at for plateaus instead of
+            the cells.
+        monotone: claim that the model is monotone on the domain.
+        lipschitz: claim that the model's slopes are at most this.
+        slopes: bracket the model's derivative; the two claims before imply it.
+        gap, abs_gap: when a bracket counts as closed.
+        output: which of several outputs.
+        limits: budget and memory.
+
+    Raises:
+        BadRequest: a number is out of range.
+    """
+
+    domain: tuple[float, float] | None = None
+    cells: int = 32
+    width: float | None = None
+    tau: float = 0.1
+    within: float | None = None
+    constant_up_to: float | None = None
+    no_plateau: bool = False
+    windows: float | None = None
+    monotone: bool = False
+    lipschitz: float | None = None
+    slopes: bool = False
+    gap: float = 0.01
+    abs_gap: float = 0.0
+    output: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        def need(name: str, good: bool, what: str, value: object) -> None:
+            if not good:
+                raise BadRequest(f"{name} must be {what}, not {value}")
+
+        inf = float("inf")
+        need("--cells", 1 <= self.cells <= MOST_CELLS, f"between 1 and {MOST_CELLS}", self.cells)
+        if self.width is not None:
+            need("--width", 0 < self.width < inf, "a positive number", self.width)
+        need("--tau", 0 <= self.tau < 1, "at least 0 and below 1", self.tau)
+        need("--gap", 0 < self.gap < inf, "a positive number", self.gap)
+        need("--abs-gap", 0 <= self.abs_gap < inf, "0 or a positive number", self.abs_gap)
+        if self.windows is not None:
+            need("--windows", 0 < self.windows < inf, "a positive number", self.windows)
+        claimed = {
+            "--within": self.within,
+            "--constant-up-to": self.constant_up_to,
+            "--lipschitz": self.lipschitz,
+        }
+        for name, value in claimed.items():
+            if value is not None:
+                need(name, 0 <= value < inf, "0 or a positive number", value)
+        need("--budget", 0 < self.limits.budget < inf, "a positive number", self.limits.budget)
+        need("--memory", 16 <= self.limits.memory < inf, "at least 16 (MiB)", self.limits.memory)
+
+    @property
+    def goal(self) -> Goal:
+        """When the search may stop."""
+        thresholds = self.within, self.constant_up_to, self.tau
+        return Goal(self.gap, self.abs_gap, *thresholds, width=self.windows)
+
+    @property
+    def wants_slopes(self) -> bool:
+        """Whether the derivative matters."""
+        return self.slopes or self.monotone or self.lipschitz is not None
+
+
+def partition(lo: float, hi: float, options: Options) -> Tensor:
+    """The cells, (C, 2): equal ones, or of the given width with a shorter last one."""
+    count = options.cells
+    if options.width is not None:
+        exact = (hi - lo) / options.width
+        if exact > MOST_CELLS:
+            raise BadRequest(
+                f"--width {options.width:g} makes {exact:.3g} cells of [{lo:g}, {hi:g}]; at most "
+                f"{MOST_CELLS} are possible"
+            )
+        count = max(1, round(exact) if abs(exact - round(exact)) < 1e-9 else int(exact) + 1)
+    step = (hi - lo) / count if options.width is None else options.width
+    ends = sorted({lo, hi, *(e for k in range(1, count) if lo < (e := lo + k * step) < hi)})
+    if options.width is None and len(ends) != count + 1:
+        raise BadRequest(f"[{lo!r}, {hi!r}] is too narrow for {count} cells; ask for fewer")
+    edges = torch.tensor(ends, dtype=torch.float64)
+    return torch.stack([edges[:-1], edges[1:]], 1)

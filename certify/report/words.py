@@ -1,0 +1,154 @@
+"""A report as a few sentences that a reader of the paper understands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import sympy as sp
+from flint import ctx
+
+from certify.checking import Report
+from certify.report.numbers import interval, percent, rounded
+from certify.structure import Readout
+from certify.verdict import Verdict
+from theory.claims import FLAT
+from theory.intervals import number
+from theory.resolution import delta_star, eps
+
+
+def paragraph(report: Report) -> str:
+    """Is it piecewise constant, at what resolution, and why: in whole sentences."""
+    parts = [_answer(report), *_resolution(report), *_smoothness(report), *_readout(report)]
+    return " ".join([*parts, *_slopes(report)])
+
+
+def _answer(report: Report) -> str:
+    found, known, tau = report.plateaus, report.known, report.options.tau
+    name, deciding = report.target.noun, found.deciding
+    widths = (report.cells[:, 1] - report.cells[:, 0])[deciding]
+    if not len(widths):
+        return (
+            f"Plateaus are not an issue here: on no cell is {name} proved to vary enough for one "
+            "to mean anything."
+        )
+    width, count = float(widths.max()), len(widths)
+    verdict = found.overall()
+    if verdict is Verdict.REFUTED:
+        share = float((known.variation[0] / known.target_variation[1])[deciding].min())
+        cells = "the one cell" if count == 1 else f"all {count} cells"
+        cells += " that decide" if count < len(report.cells) else ""
+        return (
+            f"This model is not piecewise constant at resolution {width:g}: on {cells} its output "
+            f"varies by at least {percent(share)} of {name}'s variation."
+        )
+    if verdict is Verdict.PROVED:
+        cell = int((found.proved.double() * known.target_variation[0]).argmax())
+        lo, hi = report.cells[cell].tolist()
+        ours, theirs = float(known.variation[1, cell]), float(known.target_variation[0, cell])
+        return (
+            f"This model has plateaus: on [{lo!r}, {hi!r}] its output varies by at most "
+            f"{rounded(ours, 3, up=True)}, where {name} varies by {rounded(theirs, 3, up=False)} "
+            f"or more (theorem D3)."
+        )
+    return (
+        f"Whether this model is piecewise constant at resolution {width:g} is not decided: "
+        f"no cell is a proved {tau!r}-plateau, and not every one is excluded."
+    )
+
+
+def _resolution(report: Report) -> Iterator[str]:
+    """The certified resolution, beside the width of steps at the accuracy that is proved."""
+    (lo, hi, window), tau, name = report.longest, report.options.tau, report.target.noun
+    if report.known.target_total[1] == 0:
+        return
+    if hi == 0:
+        yield (
+            f"Certified resolution: at no width is a window a {tau!r}-plateau where {name} varies "
+            f"by {FLAT:g} of its total or more (theorem D5)."
+        )
+    elif window is None:
+        yield f"Certified resolution: no {tau!r}-plateau is wider than {rounded(hi, 4, up=True)}."
+    else:
+        yield (
+            f"Certified resolution: the longest {tau!r}-plateau is {interval(lo, hi, most=5)} "
+            f"wide, e.g. [{window[0]!r}, {window[1]!r}] (theorem D5)."
+        )
+    steps = step_width(report)
+    if steps is not None:
+        accuracy = rounded(report.known.sup[1], 4, up=True)
+        yield (
+            f"Steps of equal width that reach the accuracy proved here, {accuracy}, would be "
+            f"{steps:.3g} wide (theorem A3)."
+        )
+
+
+def step_width(report: Report) -> float | None:
+    """delta*(eps) at the proved accuracy, where the theory has it in closed form."""
+    worst, target = report.known.sup[1], report.target
+    width = delta_star(target.name, target.domain)
+    if width is None or not math.isfinite(worst) or worst == 0:
+        return None
+    with ctx.workprec(128):
+        try:
+            ball = number(width.subs(eps, sp.Rational(*worst.as_integer_ratio())))
+        except TypeError:
+            return None
+    return float(ball.mid()) if ball.is_finite() and ball > 0 else None
+
+
+def _smoothness(report: Report) -> Iterator[str]:
+    lo, hi = float(report.known.range[0].min()), float(report.known.range[1].max())
+    if lo == hi:
+        yield "It is constant."
+    elif report.structure.smoothness == "analytic":
+        yield "It is real-analytic, so constant on no interval unless on the whole line (D1)."
+    else:
+        yield "It is continuous and piecewise analytic (D1)."
+
+
+def _readout(report: Report) -> Iterator[str]:
+    readout = report.structure.readout
+    if readout is None:
+        return
+    if readout.range is None:
+        yield (
+            f"Its last normalization, over {readout.features} features, is followed by a linear "
+            "map, so no LayerNorm bounds what it can reach (C5)."
+        )
+        return
+    lo, hi = readout.range
+    if readout.features == 1:
+        yield f"It ends in a LayerNorm over one feature: it is the constant {lo!r} (theorem C0)."
+    else:
+        yield (
+            f"It ends in a LayerNorm over {readout.features} features without a linear head: "
+            f"whatever its weights before, it stays in {interval(lo, hi)} (theorem C1)."
+        )
+    floor = layer_norm_floor(report, readout)
+    if floor > 0:
+        yield f"So its error is at least {rounded(floor, 4, up=False)} (theorem A1')."
+
+
+def layer_norm_floor(report: Report, readout: Readout) -> float:
+    """What the readout's range leaves of the target's: no training goes below this error."""
+    if readout.range is None:
+        return 0.0
+    lo, hi = readout.range
+    least, most = (
+        float(report.known.target_inner[0].min()),
+        float(report.known.target_inner[1].max()),
+    )
+    floors = (most - hi, lo - least)
+    return max(0.0, *(math.nextafter(f, -math.inf) for f in floors if math.isfinite(f)))
+
+
+def _slopes(report: Report) -> Iterator[str]:
+    found = report.slopes
+    if found is None:
+        return
+    lo, hi = found.least[0], found.greatest[1]
+    kind = "non-decreasing" if lo >= 0 else "non-increasing" if hi <= 0 else None
+    yield f"Its slopes lie in {interval(lo, hi)}" + (
+        f": it is {kind} (theorem D4)." if kind else "."
+    )

@@ -1,0 +1,61 @@
+"""Samples against enclosures: what contradicts a proof is an error of this toolkit."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from certify.evaluate import evaluate
+from certify.frontend.agree import InternalError
+from certify.run import Outcome, cell_of
+from certify.search import OUTPUTS, Problem, measure
+
+SAMPLES = 128  # points of the sandwich test
+
+
+def sandwich(problem: Problem, outcome: Outcome) -> int:
+    """Hold samples against the enclosures: every proven value must meet its leaf's bounds.
+
+    Returns:
+        how many points were compared.
+
+    Raises:
+        InternalError: a value lies outside; the witness is named.
+    """
+    known = outcome.known
+    pairs = [
+        known.cell_sup,
+        known.variation,
+        known.target_variation,
+        known.range,
+        known.target_total,
+    ]
+    inverted = any(bool((low > high).any()) for low, high in pairs)
+    leaf_bounds = outcome.state.leaves.bounds
+    if inverted or bool((leaf_bounds[:, 0] > leaf_bounds[:, 1]).any()):
+        raise InternalError("a lower bound exceeds its upper bound; please report this model")
+    lo, hi = problem.cells[0, 0], problem.cells[-1, 1]
+    generator = torch.Generator().manual_seed(0)
+    t = torch.rand(SAMPLES, generator=generator, dtype=torch.float64)
+    x = torch.cat([(lo + (hi - lo) * t).clamp(lo, hi), outcome.state.points.x])
+    points = measure(problem, x, cell_of(problem.cells, x), math.inf)
+    leaves = outcome.state.leaves
+    order = torch.argsort(leaves.box[:, 0])
+    place = torch.searchsorted(leaves.box[order, 0].contiguous(), x, right=True) - 1
+    leaf = order[place.clamp(min=0)]
+    values = evaluate(problem.graph, x.reshape(-1, *problem.graph.input_shape))
+    for which, name in enumerate(OUTPUTS):
+        low, high = leaves.bounds[which][:, leaf]
+        least, most = points.bounds[which]
+        plain = values[name].reshape(-1)
+        # A plain float64 sample carries a rounding error; its proven bracket does not.
+        outside = (most < low) | (least > high) | (plain.isnan() & torch.isfinite(high - low))
+        if bool(outside.any()):
+            i = int(torch.nonzero(outside)[0])
+            raise InternalError(
+                f"sandwich violated: {name} at x = {float(x[i])!r} lies in "
+                f"[{float(least[i])!r}, {float(most[i])!r}], outside the enclosure "
+                f"[{float(low[i])!r}, {float(high[i])!r}] of its box; please report this model"
+            )
+    return len(x)

@@ -1,0 +1,130 @@
+"""What a model's graph says before any number is computed: its readout and its smoothness.
+
+A LayerNorm that ends a model bounds what any training can reach: theorems C0 and C1 for each
+output by itself, C2 and C3 for outputs that a target wants free of each other, C5 with a head.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from certify.graph import Affine, Apply, Gather, Graph, Matmul
+from theory.theorems.e_smooth import smoothness
+from theory.windows import Pair
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A LayerNorm with no univariate function behind it.
+
+    Attributes:
+        features: D, how many it normalizes together.
+        head: whether a linear map mixes features or tokens behind it.
+        range: without a head, an interval that holds every value of the output (theorem C1),
+            whatever precedes the LayerNorm.
+    """
+
+    features: int
+    head: bool
+    range: Pair | None = None
+
+
+@dataclass(frozen=True)
+class Structure:
+    """smoothness: "analytic" or "piecewise analytic" (theorem D1); readout: or None."""
+
+    smoothness: str
+    readout: Readout | None
+
+
+def structure(graph: Graph) -> Structure:
+    """What the graph of one model output, named "model", says of it."""
+    return Structure(smoothness(graph.functions()), _readout(graph, graph.outputs["model"]))
+
+
+def _readout(graph: Graph, value: int) -> Readout | None:
+    """Walk back from the output through linear maps; the output is gain z + offset."""
+    entry, gain, offset, head = 0, Fraction(1), Fraction(0), False
+    while value:
+        node = graph.nodes[value - 1]
+        match node.primitive:
+            case Gather(index):
+                entry = int(index.reshape(-1)[entry])
+                if entry < 0:
+                    return None
+            case Affine(None, scale, divisor, bias):
+                offset += gain * _at(bias, node.shape, entry, 0.0)
+                gain *= _at(scale, node.shape, entry, 1.0) / Fraction(divisor)
+            case Affine(weight, _, _, _):
+                head, entry = True, entry // weight.shape[0] * weight.shape[1]
+            case Matmul() if _is_layer_norm(graph, value):
+                features = node.shape[-1]
+                return Readout(features, head, None if head else _range(features, gain, offset))
+            case _:
+                return None
+        value = node.inputs[0]
+    return None
+
+
+def _at(part: np.ndarray | None, shape: tuple[int, ...], entry: int, default: float) -> Fraction:
+    """One entry of a constant that broadcasts to a shape."""
+    if part is None:
+        return Fraction(default)
+    return Fraction(float(np.broadcast_to(part, shape).reshape(-1)[entry]))
+
+
+def _range(features: int, gain: Fraction, offset: Fraction) -> Pair:
+    """offset +- |gain| sqrt(D - 1), rounded outward: theorem C1."""
+    root = math.isqrt(features - 1)
+    exact = root * root == features - 1
+    reach = abs(gain) * (root if exact else Fraction(math.nextafter(math.sqrt(features - 1), 99)))
+    lo, hi = float(offset - reach), float(offset + reach)
+    lo = lo if Fraction(lo) <= offset - reach else math.nextafter(lo, -math.inf)
+    return lo, hi if Fraction(hi) >= offset + reach else math.nextafter(hi, math.inf)
+
+
+def _is_layer_norm(graph: Graph, value: int) -> bool:
+    """Whether a value is rsqrt(mean of c**2 + eps) c, with c = x minus its mean, eps > 0."""
+    left, right = (_reshaped(graph, i) for i in graph.nodes[value - 1].inputs)
+    if not left or not right:
+        return False
+    scale, width = graph.nodes[left - 1], graph.shape(right)[-1:]
+    if not isinstance(scale.primitive, Apply) or scale.primitive.function.name != "rsqrt":
+        return False
+    mean = graph.nodes[scale.inputs[0] - 1] if scale.inputs[0] else None
+    match mean and mean.primitive:
+        case Affine(weight, None, divisor, bias) if weight is not None and bias is not None:
+            plain = weight.shape == (1, *width) and bool((weight == 1).all() and (bias > 0).all())
+            if not plain or divisor != width[0] or not mean.inputs[0]:
+                return False
+        case _:
+            return False
+    square = graph.nodes[mean.inputs[0] - 1]
+    if not isinstance(square.primitive, Apply) or square.primitive.function.name != "square":
+        return False
+    return square.inputs[0] == right and _is_centered(graph, right)
+
+
+def _reshaped(graph: Graph, value: int) -> int:
+    """The value behind a mere change of shape."""
+    node = graph.nodes[value - 1] if value else None
+    if node is not None and isinstance(node.primitive, Gather):
+        flat = node.primitive.index.reshape(-1)
+        if flat.size == math.prod(graph.shape(node.inputs[0])) and bool(
+            (flat == np.arange(flat.size)).all()
+        ):
+            return node.inputs[0]
+    return value
+
+
+def _is_centered(graph: Graph, value: int) -> bool:
+    """Whether a value is x minus the mean over its last axis: (n I - 1) x / n."""
+    match graph.nodes[value - 1].primitive:
+        case Affine(weight, None, divisor, None) if weight is not None:
+            n = len(weight)
+            return divisor == n and np.array_equal(weight, n * np.eye(n) - np.ones((n, n)))
+    return False
