@@ -76,7 +76,7 @@ def numbers(
     layers = yun_layers(sp.Integer(d), sp.Integer(m), value, b - a)
     out: list[Number | Count] = [
         Number(f"delta*({accuracy}), delta* = {width}", value),
-        Number("cells of the grid, log10", d * m * sp.log((b - a) / value, 10)),
+        Number("cells of the grid, log10", d * m * sp.log(sp.ceiling((b - a) / value), 10)),
         Number("layers of the construction, log10", sp.log(layers, 10)),
         *(Count(f"fewest constant pieces, {norm}", min_pieces(target, domain, exact, p))
           for norm, p in (("sup error", math.inf), ("L2 error", 2), ("L1 error", 1))),

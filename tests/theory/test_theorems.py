@@ -193,6 +193,41 @@ def test_best_constants_for_exp_by_search():
     assert math.isclose(two, closed, rel_tol=1e-4)
 
 
+@pytest.mark.parametrize("rate", [-3.0, 0.0, 0.4, 8.0])
+def test_best_constants_for_exponential_slopes_by_search(rate):
+    """A2-exponential: the first error is the bound, the second at least; equal for a line."""
+    w = 0.7
+    x = 0.2 + w * (np.arange(40_000) + 0.5) / 40_000
+    slope = np.exp(rate * x)
+    values = slope / rate if rate else x
+    one = w * np.abs(values - np.median(values)).mean()
+    two = w * values.var()
+    bounds = (w * np.sqrt(slope).mean()) ** 2 / 4, (w * (slope ** (2 / 3)).mean()) ** 3 / 12
+    assert math.isclose(one, bounds[0], rel_tol=1e-6)
+    assert two >= bounds[1] * (1 - 1e-6) and (rate or math.isclose(two, bounds[1], rel_tol=1e-6))
+    assert rate or math.isclose(one, w**2 / 4, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("width", [2, 3, 8])
+def test_layernorm_by_differences(width):
+    """C0, C1 and L7 at random features: sums, the largest coordinate, the Jacobian's norm."""
+    rng = np.random.default_rng(0)
+    small, h = 0.1, 1e-6
+
+    def norm(x):
+        centered = x - x.mean()
+        return centered / math.sqrt((centered**2).mean() + small)
+
+    for _ in range(50):
+        x = rng.normal(size=width)
+        z, v = norm(x), x.var()
+        assert abs(z.sum()) < 1e-12 and abs(z).max() <= math.sqrt(width - 1)
+        assert math.isclose((z**2).sum(), width * v / (v + small), rel_tol=1e-12)
+        columns = [(norm(x + h * e) - norm(x - h * e)) / (2 * h) for e in np.eye(width)]
+        size = np.linalg.norm(np.array(columns), 2) * math.sqrt(v + small)
+        assert size <= 1 + 1e-7 and (width == 2 or size >= 1 - 1e-7)
+
+
 def test_smoothness_of_what_a_graph_applies():
     assert smoothness({"gelu", "exp", "rsqrt", "reciprocal", "square"}) == "analytic"
     assert smoothness({"relu", "exp"}) == "piecewise analytic"

@@ -19,8 +19,9 @@ def smoothness(functions: set[str]) -> str:
 @theorem(
     "D1",
     "Encoders of analytic parts are analytic",
-    r"""A graph that applies only exp, GELU, tanh, $1/x$ on $x\ge1$, $1/\sqrt{x}$ on
-    $x\ge\epsilon>0$ and affine maps is real-analytic in its inputs. If it is constant on one
+    r"""A graph of affine maps, products and functions that are real-analytic where they are
+    applied, such as exp, GELU, tanh, $1/x$ on $x\ge1$ and $1/\sqrt{x}$ on $x\ge\epsilon>0$, is
+    real-analytic in its inputs. If it is constant on one
     segment, it is constant on the whole line; so it is piecewise constant only if it is
     constant. With ReLU it is continuous and piecewise analytic.""",
     proof=r"""Sums, products and compositions of analytic functions are analytic, and an

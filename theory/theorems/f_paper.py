@@ -13,9 +13,10 @@ SOURCE = "Nath, Khadilkar, Bhattacharyya, arXiv 2402.15478"
 @theorem(
     "P1",
     "Encoders cannot approximate smooth functions (theory)",
-    r"""The claim: Transformer encoders cannot approximate smooth functions. Read as "no
-    encoder, of whatever size, is within 0.002 of $e^x$ on $[-1,1]$", or of any smooth function
-    that is not trivial, it is false. That encoders without LayerNorm are dense in the
+    r"""The claim: Transformer encoders cannot approximate smooth functions. Read as "there is an
+    accuracy that no encoder, of whatever size, reaches for any smooth function that is not
+    trivial", and that accuracy as 0.002, it is false: one encoder reaches it for $e^x$ on
+    $[-1,1]$. That encoders without LayerNorm are dense in the
     continuous functions in $L^p$ is the theorem of Yun et al., cited here and not proved; that
     they are dense in the maximum norm is not claimed.""",
     proof=r"""The paper's argument bounds the size of one construction from above (Size): a
