@@ -53,13 +53,15 @@ def min_pieces(
         p: 1, 2 or math.inf.
 
     Raises:
-        BadRequest: another p; p = inf and no row of `theory.resolution` says that the target
+        BadRequest: another p; an accuracy that is not positive; p = inf and no row of `theory.resolution` says that the target
             increases on this domain; or the target is not defined on all of it.
 
     Source:
         A3, A3-Lp-lower, A3-Lp-upper.
     """
     f = find_target(target, domain).expression
+    if not accuracy > 0:
+        raise BadRequest(f"an accuracy is a positive number, not {accuracy}")
     if p == math.inf:
         if not any(row.target == target and row.domain == tuple(domain) for row in ROWS):
             raise BadRequest(f"{target} is not known to be monotone on {list(domain)}")
@@ -69,7 +71,7 @@ def min_pieces(
         raise BadRequest(f"pieces are counted for p = 1, 2 and inf, not for p = {p}")
     with ctx.workprec(PRECISION):
         search = Search(f, int(p), number(accuracy))
-        lower, strips = search.needed(Strip(float(domain[0]), float(domain[1])))
+        lower, strips = search.needed(float(domain[0]), float(domain[1]))
         return Pieces(lower, search.enough(lower, strips))
 
 
@@ -121,16 +123,18 @@ class Search:
         """The p-th power of the error of the best constant for a line of slope 1, width 1."""
         return 1 / (arb(2) ** self.p * (self.p + 1))
 
-    def needed(self, domain: Strip) -> tuple[int, list[Strip]]:
+    def needed(self, lo: float, hi: float) -> tuple[int, list[Strip]]:
         """N >= (sum of masses)^(1/q) constant^(1/p) / accuracy - (strips - 1), at its best.
 
         The strip with the most to gain is halved, until one more strip costs more than all can
-        gain.
+        gain. With p = 1 and a log-concave slope strips are free: they only bound its integral.
         """
-        strips, best = [self.strip(domain.lo, domain.hi)], 1
+        strips, best = [self.strip(lo, hi)], 1
+        cost = 0 if self.p == 1 and self.log_concave(lo, hi) else 1
         while True:
-            best = max(best, self.count(sum((s.mass for s in strips), arb(0)), len(strips)))
-            hope = self.count(arb(sum(s.most for s in strips)), len(strips) + 1)
+            mass = sum((s.mass for s in strips), arb(0))
+            best = max(best, self.count(mass) - cost * (len(strips) - 1))
+            hope = self.count(arb(sum(s.most for s in strips))) - cost * len(strips)
             if hope <= best or len(strips) >= STRIPS:
                 return best, sorted(strips, key=lambda s: s.lo)
             worst = max(strips, key=lambda s: s.most - float(s.mass))
@@ -140,10 +144,26 @@ class Search:
             strips.remove(worst)
             strips += [self.strip(worst.lo, middle), self.strip(middle, worst.hi)]
 
-    def count(self, mass: arb, strips: int) -> int:
-        """The least N that A3-Lp-lower allows."""
+    def count(self, mass: arb) -> int:
+        """The least N that A3-Lp-lower allows for one strip."""
         root = self.constant.root(self.p) * mass ** (1 / self.q) if mass > 0 else arb(0)
-        return _ceiling((root / self.accuracy).lower()) - (strips - 1)
+        return _ceiling((root / self.accuracy).lower())
+
+    def log_concave(self, lo: float, hi: float) -> bool:
+        """Whether f' or -f' is shown to be so, by A2-log-concave; one may be 0 at lo or hi."""
+        signs = [self.part_log_concave(a, b) for a, b in _parts(lo, hi, PARTS)]
+        return signs[0] != 0 and all(sign == signs[0] for sign in signs)
+
+    def part_log_concave(self, a: arb, b: arb) -> int:
+        """1 or -1: times f', it is >= 0 and log-concave on the part; 0: not known."""
+        _, first, second, third = series(self.f, hull(a, b), 3)
+        gap = (2 * second) ** 2 - first * (6 * third)
+        for s in (1, -1):
+            grows = s * second > 0 and s * series(self.f, a, 1)[1] >= 0
+            falls = s * second < 0 and s * series(self.f, b, 1)[1] >= 0
+            if (s * first > 0 and gap >= 0) or ((grows or falls) and gap > 0):
+                return s
+        return 0
 
     def strip(self, lo: float, hi: float) -> Strip:
         """The exponential with the slope of log |f'| in the middle, as high as it fits."""
@@ -162,24 +182,22 @@ class Search:
         return Strip(lo, hi, slope, mass.lower(), most)
 
     def least(self, lo: float, hi: float, slope: float) -> arb:
-        """At most |f'(x)| e^(-slope (x - middle)) on the strip, f' of one sign; else 0 or less.
+        """At most |f'(x)| e^(-slope (x - middle)) on the strip; positive only if f' has no zero.
 
         On a part with middle m and half width r the mean value theorem says that f' e^(-slope
         (x - m)) is within r sup |f'' - slope f'| e^(|slope| r) of f'(m).
         """
         middle = (arb(lo) + arb(hi)) / 2
-        ends = [arb(lo) + (arb(hi) - arb(lo)) * k / PARTS for k in range(PARTS + 1)]
-        rate, sign, out = arb(slope), None, arb("inf")
-        for a, b in zip(ends, ends[1:], strict=False):
+        rate, out = arb(slope), arb("inf")
+        for a, b in _parts(lo, hi, PARTS):
             m, r = (a + b) / 2, (b - a) / 2
             center = series(self.f, m, 1)[1]
             _, first, second = series(self.f, hull(a, b), 2)
             change = abs(2 * second - rate * first) * (abs(rate) * r).exp()
-            here = 1 if center > 0 else -1 if center < 0 else 0
-            if not change.is_finite() or here == 0 or sign not in (None, here):
+            if not change.is_finite():
                 return arb(0)
-            value = (here * center - r * change) * (rate * (middle - m)).exp()
-            sign, out = here, out.min(value.lower())
+            value = (abs(center) - r * change) * (rate * (middle - m)).exp()
+            out = out.min(value.lower())
         return out.lower()
 
     def enough(self, least: int, strips: Sequence[Strip]) -> int:
@@ -202,15 +220,14 @@ class Search:
         One for each equal part, by the slope; or the same for all, from enclosures of f on the
         samples; or, where there is no slope, some for either half.
         """
-        a, width = arb(lo), arb(hi) - arb(lo)
-        cuts = [a + width * k / max(1, samples) for k in range(max(1, samples) + 1)]
-        ranges = [bounds(self.f, u, v) for u, v in zip(cuts, cuts[1:], strict=False)]
+        width = arb(hi) - arb(lo)
+        ranges = [bounds(self.f, a, b) for a, b in _parts(lo, hi, max(1, samples))]
         middles = sorted(float((low + high) / 2) for low, high in ranges)
         mean = math.fsum(middles) / len(middles)
         k = arb(mean if self.p == 2 else middles[len(middles) // 2])
         far = sum(((high - k).max(k - low) ** self.p for low, high in ranges), arb(0))
         one = (far * width / len(ranges)).upper()
-        slope = abs(series(self.f, hull(a, arb(hi)), 1)[1])
+        slope = abs(series(self.f, hull(arb(lo), arb(hi)), 1)[1])
         if slope.is_finite():
             line = self.constant * (slope * width) ** self.p * width / arb(parts) ** self.p
             return one.min(line.upper())
@@ -219,6 +236,12 @@ class Search:
             return one
         left = self.error(lo, middle, parts // 2, 1)
         return left + self.error(middle, hi, parts - parts // 2, 1)
+
+
+def _parts(lo: float, hi: float, count: int) -> Iterator[tuple[arb, arb]]:
+    """The ends of equal parts, as balls."""
+    ends = [arb(lo) + (arb(hi) - arb(lo)) * k / count for k in range(count + 1)]
+    yield from zip(ends, ends[1:], strict=False)
 
 
 def _cells(strips: Sequence[Strip], cells: int, q: arb) -> Iterator[tuple[float, float]]:

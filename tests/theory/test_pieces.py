@@ -61,6 +61,9 @@ def test_bounds_are_near_each_other():
     exact = math.ceil(4 * math.sinh(0.5) ** 2 / 0.01)
     found = min_pieces("exp", (-1, 1), sp.Rational(1, 100), 1)
     assert found.lower == exact and found.upper <= exact + 1
+    for target in ("sin", "tanh"):  # log-concave slopes: no strip costs anything
+        found = min_pieces(target, (-1, 1), sp.Rational(1, 100), 1)
+        assert found.upper <= found.lower + 1
     for target in ("exp", "sin", "tanh", "log2p", "sqrt", "cbrt", "square"):
         for p in (1, 2):
             found = min_pieces(target, (0, 1), sp.Rational(1, 10**4), p)
@@ -109,12 +112,40 @@ def test_the_exponential_stays_below_the_slope(target, p):
         assert (np.abs(middle - best) ** p).mean() * (hi - lo) <= error * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("target", ["exp", "sin3", "tanh", "x - cos(40*x)/50"])
+def test_the_least_height_of_the_exponential(target):
+    """Against a fine grid, for slopes that do not fit: the least value is at an end, or inside."""
+    f = find_target(target, (-1, 1)).expression
+    derivative = sp.lambdify(x, sp.diff(f, x) + 0 * x, "numpy")
+    for _ in range(60):
+        lo, hi = np.sort(RNG.uniform(-1, 1, 2))
+        slope = RNG.uniform(-5, 5)
+        t = np.linspace(lo, hi, 20_001)
+        exact = (np.abs(derivative(t)) * np.exp(-slope * (t - (lo + hi) / 2))).min()
+        with ctx.workprec(128):
+            assert float(Search(f, 1, arb(1)).least(lo, hi, slope)) <= exact * (1 + 1e-9)
+
+
+def test_log_concave_slopes_are_recognized():
+    """(log f')'' <= 0 by hand; of 1/(2 + x) and x^(-1/2) the logarithm is convex."""
+    with ctx.workprec(128):
+        for text, lo, hi, yes in (("sin", -1, 1, True), ("tanh", -1, 1, True),
+                                  ("square", 0, 1, True), ("-x^2", 0, 1, True),
+                                  ("square", -1, 1, False), ("x^3", -1, 1, False),
+                                  ("log2p", -1, 1, False), ("sqrt", 0, 1, False),
+                                  ("sin3", -1, 1, False)):  # fmt: skip
+            f = find_target(text, (lo, hi)).expression
+            assert Search(f, 1, arb(1)).log_concave(lo, hi) is yes, text
+
+
 def test_what_cannot_be_counted_is_refused():
     one = sp.Rational(1, 10)
     for target, domain, p in (("exp", (0, 1), 3), ("square", (-1, 1), math.inf),
                               ("sqrt", (-1, 1), 1), ("nothing", (-1, 1), 1)):  # fmt: skip
         with pytest.raises(BadRequest):
             min_pieces(target, domain, one, p)
+    with pytest.raises(BadRequest, match="positive"):
+        min_pieces("exp", (0, 1), sp.Integer(0), 1)
 
 
 def test_a_count_and_an_enclosure_are_told_apart():

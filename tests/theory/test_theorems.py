@@ -32,7 +32,7 @@ from theory.theorems.f_paper import GRAPH
 
 LABELS = list(all_theorems())
 NAMED = ("A1", "A1'", "A1-dual", "A2-sup", "A2-one", "A2-two", "A2-exponential",
-         "A3", "A3-Lp-lower", "A3-Lp-upper", "A4", "B1", "B1-cbrt",
+         "A2-log-concave",          "A3", "A3-Lp-lower", "A3-Lp-upper", "A4", "B1", "B1-cbrt",
          "B1-sqrt", "C0", "C1", "C2", "C3", "C5", "D1", "D3", "Yun-1", "Yun-2", "Yun-3", "Size",
          "P1", "P2", "P3")  # fmt: skip
 

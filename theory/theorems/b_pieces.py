@@ -71,23 +71,52 @@ def a2_exponential():
 
 
 @theorem(
+    "A2-log-concave",
+    "Best constants in the mean for a log-concave slope",
+    r"""If $f'\ge0$ is continuous and log-concave on an interval, $f'(u)f'(v)\le f'(\frac{u+v}2)^2$,
+    every constant $k$ has $\int|f-k|\ge\frac14\left(\int\sqrt{f'}\right)^2$. It is log-concave if
+    $f'>0$ and $f'f^{(3)}\le(f'')^2$ inside, or $f'\ge0$ and $f'f^{(3)}<(f'')^2$.""",
+    proof=r"""Let the interval be $[m-h,m+h]$. By A2-one the least error is
+    $\int_0^h(f(m+s)-f(m-s))\,ds=\int f'(x)(h-|x-m|)\,dx$, as $x$ lies between $m-s$ and $m+s$ for
+    $s\ge|x-m|$. And $\frac14\iint\sqrt{f'(u)}\sqrt{f'(v)}\,du\,dv\le
+    \frac14\iint f'(\frac{u+v}2)\,du\,dv$ (first step), where $u=x-y$, $v=x+y$ has the
+    determinant 2 (second step) and $|y|\le h-|x-m|$, an interval of length $2(h-|x-m|)$: the same
+    integral, as $\frac14\cdot2\cdot2=1$. The last step is the second derivative of $\log f'$ in
+    terms of $g_0=f'$, $g_1=f''$, $g_2=f^{(3)}$. Where $f'\ge0$ vanishes inside, it is least and
+    $f''=0$, which the strict inequality excludes.""",
+    uses=("A2-one",),
+)
+def a2_log_concave():
+    left, right, middle, at, far = sp.symbols("p q r x y", real=True)
+    g0 = sp.Symbol("g_0", positive=True)
+    g1, g2, s = sp.symbols("g_1 g_2 s", real=True)
+    jet = g0 + g1 * s + g2 * s**2 / 2
+    return (
+        Entails((middle >= 0, left**2 * right**2 <= middle**2), left * right <= middle),
+        Identity(sp.Matrix([at - far, at + far]).jacobian([at, far]).det(), 2),
+        Identity(sp.diff(sp.log(jet), s, 2).subs(s, 0), (g0 * g2 - g1**2) / g0**2),
+    )
+
+
+@theorem(
     "A3-Lp-lower",
     "Pieces that every approximation in the mean needs",
     r"""Let $f$ be continuous on $[a,b]$ and cut $[a,b]$ into $K$ strips; on strip $k$ let $f$ or
-    $-f$ be differentiable with slope at least $\ell_k=c_ke^{\lambda_kx}$, $c_k>0$, or let
-    $\ell_k=0$. If $g$ is constant on each of $N$ intervals that make up $[a,b]$ and $\int|f-g|^p
-    \le\varepsilon^p$, $p=1$ or 2, then with $q=\frac p{p+1}$
+    $-f$ be differentiable with slope at least $\ell_k=c_ke^{\lambda_kx}$, $c_k>0$, or for $p=1$
+    any $\ell_k$ as in A2-log-concave, or let $\ell_k=0$. If $g$ is constant on each of $N$
+    intervals that make up $[a,b]$ and $\int|f-g|^p\le\varepsilon^p$, $p=1$ or 2, then with
+    $q=\frac p{p+1}$
     $N\ge\frac{\left(\sum_k\int\ell_k^q\right)^{1/q}}{2(p+1)^{1/p}\,\varepsilon}-(K-1)$.""",
     proof=r"""Cutting the intervals of $g$ also where the strips meet keeps $g$, and makes at most
     $n=N+K-1$ cells. On a cell of strip $k$ let $h'=\ell_k$, so that $f-h$ increases (else look at
     $-f$). A constant $y$ above all values of $f$ is no nearer to any than the largest value (first
     step; below: the second), so let $y=f(\xi)$; then $|f(x)-f(\xi)|\ge|h(x)-h(\xi)|$ on both sides
-    of $\xi$ (third and fourth step), and by A2-exponential the error on the cell is at least
-    $r^{p+1}/(2^p(p+1))$ with $r=\int\ell_k^q$ over the cell. The sum of $r^{p+1}$ over $n$ cells
-    with $\sum r=A$ is at least $A^{p+1}/n^p$: it is at least $(p+1)t^pA-pnt^{p+1}$ for every
-    $t\ge0$, as one more cell keeps that (fifth step for $p=1$, sixth for $p=2$; no cells: $0\ge0$),
-    and $t=A/n$ (next two). The last two steps compare with $\varepsilon$.""",
-    uses=("A2-exponential",),
+    of $\xi$ (third and fourth step), and by A2-exponential or A2-log-concave the error on the cell
+    is at least $r^{p+1}/(2^p(p+1))$ with $r=\int\ell_k^q$ over the cell. The sum of $r^{p+1}$ over
+    $n$ cells with $\sum r=A$ is at least $A^{p+1}/n^p$: it is at least $(p+1)t^pA-pnt^{p+1}$ for
+    every $t\ge0$, as one more cell keeps that (fifth step for $p=1$, sixth for $p=2$; no cells:
+    $0\ge0$), and $t=A/n$ (next two). The last two steps compare with $\varepsilon$.""",
+    uses=("A2-exponential", "A2-log-concave"),
 )
 def a3_lower():
     y, value, top, fx, fy, hx, hy = sp.symbols("y v M f_x f_xi h_x h_xi", real=True)
