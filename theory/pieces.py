@@ -53,8 +53,9 @@ def min_pieces(
         p: 1, 2 or math.inf.
 
     Raises:
-        BadRequest: another p; an accuracy that is not positive; p = inf and no row of `theory.resolution` says that the target
-            increases on this domain; or the target is not defined on all of it.
+        BadRequest: another p; an accuracy that is not positive; p = inf and no row of
+            `theory.resolution` says that the target increases on this domain; or the target is
+            not defined on all of it.
 
     Source:
         A3, A3-Lp-lower, A3-Lp-upper.

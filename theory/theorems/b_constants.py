@@ -181,13 +181,13 @@ def b1_cbrt():
     known = LIPSCHITZ["cbrt", (-1, 1)][0].subs(lipschitz, positive)
     half = LIPSCHITZ["cbrt", (0, 1)][0].subs(lipschitz, positive)
     return (
-        Identity(1 / (3 * root**2), positive),
-        Identity(known, 2 * root / 3),
-        Identity(half, root / 3),
+        Identity(1 / (3 * k**2), positive, at=((k, root),)),
+        Identity(2 * k / 3, known, at=((k, root),)),
+        Identity(k / 3, half, at=((k, root),)),
         Entails((u >= v, k > 0), gain <= 4 * k**3, sharp=gain < 4 * k**3),
-        Identity(gain.subs({u: k, v: -k}), 4 * k**3),
+        Identity(gain, 4 * k**3, at=((u, k), (v, -k))),
         Entails((u >= v, v >= 0, k > 0), gain <= 2 * k**3, sharp=gain < 2 * k**3),
-        Identity(gain.subs({u: k, v: 0}), 2 * k**3),
+        Identity(gain, 2 * k**3, at=((u, k), (v, 0))),
     )
 
 
@@ -202,11 +202,10 @@ def b1_cbrt():
 )
 def b1_sqrt():
     gain = (u - v) - lip * (u**2 - v**2)
-    best = gain.subs({u: 1 / (2 * lip), v: 0})
+    best = ((u, 1 / (2 * lipschitz)), (v, 0))
     return (
         Entails((u >= v, v >= 0), 4 * lip * gain <= 1, sharp=4 * lip * gain < 1),
-        Identity(best, 1 / (4 * lip)),
-        Identity(LIPSCHITZ["sqrt", (0, 1)][0], best.subs(lip, lipschitz) / 2),
+        Identity(gain.subs(lip, lipschitz) / 2, LIPSCHITZ["sqrt", (0, 1)][0], at=best),
     )
 
 
@@ -225,7 +224,7 @@ def b1_x_cbrt():
         Identity(
             (u**3 + u) - (v**3 + v) - lip * (u**3 - v**3), (u - v) - (lip - 1) * (u**3 - v**3)
         ),
-        Identity(both.subs(lipschitz, lipschitz + 1), root),
+        Identity(both, root, at=((lipschitz, lipschitz + 1),)),
     )
 
 

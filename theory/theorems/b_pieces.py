@@ -3,7 +3,7 @@
 import sympy as sp
 
 from theory.functions import x
-from theory.kernel import Entails, Identity, Integral
+from theory.kernel import Entails, Identity, Integral, Limit
 from theory.theorem import theorem
 
 a, k, n, m, t, eps = sp.symbols("a k n m t epsilon", real=True)
@@ -33,8 +33,8 @@ COEFFICIENT = sp.Rational(7, 16) - 1 / (order + 1) + sp.Rational(9, 16) / 9**ord
     $R(u)=\frac7{16}\sinh u-\frac2u(\cosh u-1)+\frac{27}{16}\sinh\frac u3$. The Taylor
     coefficient of $R$ at $u^{2k+1}$ is $1/(2k+1)!$ times
     $\frac7{16}-\frac1{k+1}+\frac9{16}9^{-k}$ (fifth step, from the coefficients
-    $1/(2k+1)!$ of $\sinh$ and $1/(2k+2)!$ of $\cosh$; the sixth compares four terms with
-    SymPy's): 0 for $k=0$ and $1$, $1/9$ for $k=2$ and
+    $1/(2k+1)!$ of $\sinh$ and $1/(2k+2)!$ of $\cosh$; the sixth has SymPy confirm that $R$
+    begins with $u^5$): 0 for $k=0$ and $1$, $1/9$ for $k=2$ and
     positive for $k\ge3$ (the other steps, with $y=1/(k+1)$ and $z=9^{-k}$). There are no even
     powers, so $R\ge0$.""",
     uses=("A2-one", "A2-two"),
@@ -47,8 +47,6 @@ def a2_exponential():
     root = sp.integrate(sp.sqrt(slope), (x, a, end))
     cubic = sp.integrate(slope ** sp.Rational(2, 3), (x, a, end)) ** 3
     scale = c**2 / rate**3 * sp.exp(rate * (2 * a + w))
-    first = sum(COEFFICIENT.subs(order, i) * u ** (2 * i + 1) / sp.factorial(2 * i + 1)
-                for i in range(4))  # fmt: skip
     places = ((order, tuple(range(6))),)
     y, z = sp.symbols("y z", real=True)
     sinh, cosh = 1 / sp.factorial(2 * order + 1), 1 / sp.factorial(2 * order + 2)
@@ -62,10 +60,10 @@ def a2_exponential():
             COEFFICIENT * sinh,
             places,
         ),
-        Identity(sp.series(REST, u, 0, 8).removeO(), first),
-        Identity(COEFFICIENT.subs(order, 0), 0),
-        Identity(COEFFICIENT.subs(order, 1), 0),
-        Identity(COEFFICIENT.subs(order, 2), sp.Rational(1, 9)),
+        Limit(REST / u**5, u, 0, COEFFICIENT.subs(order, 2) / sp.factorial(5)),
+        Identity(COEFFICIENT, 0, at=((order, 0),)),
+        Identity(COEFFICIENT, 0, at=((order, 1),)),
+        Identity(COEFFICIENT, sp.Rational(1, 9), at=((order, 2),)),
         Entails((k >= 3, sp.Eq(y * (k + 1), 1), z > 0), 7 - 16 * y + 9 * z > 0),
     )
 
@@ -88,12 +86,21 @@ def a2_exponential():
 )
 def a2_log_concave():
     left, right, middle, at, far = sp.symbols("p q r x y", real=True)
+    xu, yu, xv, yv = sp.symbols("u_x u_y v_x v_y", real=True)
+    u, v = at - far, at + far
     g0 = sp.Symbol("g_0", positive=True)
     g1, g2, s = sp.symbols("g_1 g_2 s", real=True)
     jet = g0 + g1 * s + g2 * s**2 / 2
     return (
         Entails((middle >= 0, left**2 * right**2 <= middle**2), left * right <= middle),
-        Identity(sp.Matrix([at - far, at + far]).jacobian([at, far]).det(), 2),
+        Identity(
+            xu * yv - yu * xv,
+            2,
+            at=tuple(
+                (s, sp.diff(of, by))
+                for s, of, by in ((xu, u, at), (yu, u, far), (xv, v, at), (yv, v, far))
+            ),
+        ),
         Identity(sp.diff(sp.log(jet), s, 2).subs(s, 0), (g0 * g2 - g1**2) / g0**2),
     )
 
@@ -166,6 +173,6 @@ def a3_upper():
     return (
         Integral(2 * c * x, x, (0, v / 2), one),
         Integral(2 * (c * x) ** 2, x, (0, v / 2), two),
-        Identity(j * one.subs(v, w / j), c * w**2 / (4 * j)),
-        Identity(j * two.subs(v, w / j), c**2 * w**3 / (12 * j**2)),
+        Identity(j * one, c * w**2 / (4 * j), at=((v, w / j),)),
+        Identity(j * two, c**2 * w**3 / (12 * j**2), at=((v, w / j),)),
     )

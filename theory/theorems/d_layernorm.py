@@ -29,9 +29,8 @@ z1, s, q, d, v, eps, r = sp.symbols("z_1 s q D v epsilon r", real=True)
 def c0():
     entry, mu, sigma, z, n = sp.symbols("x mu sigma z n", real=True)
     xs, squares, plain, zs, qs = sp.symbols("X Y S Z Q", real=True)
-    t, m = sp.symbols("t m", real=True)
-    two = [m + t, m - t]
-    middle = sum(two) / 2
+    t, m, x1, x2 = sp.symbols("t m x_1 x_2", real=True)
+    two = ((x1 - (x1 + x2) / 2) ** 2 + (x2 - (x1 + x2) / 2) ** 2) / 2
     feature = sp.Eq(sigma * z, entry - mu)
     return (
         Entails((sp.Eq(sigma * zs, xs - n * mu), feature),
@@ -43,7 +42,7 @@ def c0():
         Entails((sp.Eq(squares, plain - 2 * mu * xs + n * mu**2),),
                 sp.Eq(squares + (entry - mu) ** 2,
                       plain + entry**2 - 2 * mu * (xs + entry) + (n + 1) * mu**2)),
-        Identity(sum((y - middle) ** 2 for y in two) / 2, t**2),
+        Identity(two, t**2, at=((x1, m + t), (x2, m - t))),
     )  # fmt: skip
 
 
@@ -60,11 +59,12 @@ def c0():
 )
 def c1():
     n = sp.Symbol("n", positive=True)
-    large, small = sp.sqrt(n), -1 / sp.sqrt(n)
+    large, small = sp.symbols("z_1 z_2", real=True)
+    extreme = ((large, sp.sqrt(n)), (small, -1 / sp.sqrt(n)))
     return (
         Entails((sp.Eq(s, -z1), s**2 <= (d - 1) * q, q <= d - z1**2, d > 1), z1**2 <= d - 1),
-        Identity(large + n * small, 0),
-        Identity(large**2 + n * small**2, n + 1),
+        Identity(large + n * small, 0, at=extreme),
+        Identity(large**2 + n * small**2, n + 1, at=extreme),
     )  # fmt: skip
 
 

@@ -119,6 +119,6 @@ def size():
 def no_lower_bound():
     eps = sp.Symbol("epsilon", positive=True)
     return (
-        Identity(yun_layers(sp.Integer(4), sp.Integer(2), sp.Rational(1, 5), 2), 2 * 10**8),
+        Identity(yun_layers(d, m, w, 2), 2 * 10**8, at=((d, 4), (m, 2), (w, sp.Rational(1, 5)))),
         Identity(sp.log(yun_layers(d, m, 2 * eps, 2)), sp.log(m) - d * m * sp.log(eps)),
     )
