@@ -82,7 +82,7 @@ def numbers(
           for norm, p in (("sup error", math.inf), ("L2 error", 2), ("L1 error", 1))),
     ]  # fmt: skip
     floor = layernorm_floor(target, d)
-    if floor is not None:
+    if floor is not None and tuple(domain) == (-1, 1):  # its inputs are uniform there
         out.append(Number("LayerNorm floor, RMS per coordinate", floor))
     if lipschitz is not None:
         limit = lipschitz_floor(target, domain, sp.Rational(str(lipschitz)))

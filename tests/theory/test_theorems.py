@@ -291,6 +291,9 @@ def test_the_command_line():
     out = run("resolution", "--target", "exp", "--eps", "0.01", "--d", "4", "--m", "2",
               "--domain", "0", "1")  # fmt: skip
     assert "0.00738479" in out.stdout and "17.3543" in out.stdout and out.returncode == 0
+    assert "LayerNorm" not in out.stdout  # whose inputs are uniform on [-1, 1]
+    out = run("resolution", "--target", "exp", "--eps", "0.01")
+    assert "LayerNorm" in out.stdout and "L1 error     109 to 110" in out.stdout
     for wrong in (("--target", "gelu", "--eps", "0.01"), ("--target", "exp", "--eps", "2"),
                   ("--target", "square", "--eps", "0.7", "--domain", "0", "1"),
                   ("--target", "sqrt", "--eps", "0.6", "--domain", "0", "1")):  # fmt: skip
