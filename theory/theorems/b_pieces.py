@@ -3,105 +3,68 @@
 import sympy as sp
 
 from theory.functions import x
-from theory.kernel import Entails, Identity, Integral, Limit
+from theory.kernel import Entails, Identity, Integral
 from theory.theorem import theorem
 
-a, k, n, m, t, eps = sp.symbols("a k n m t epsilon", real=True)
-w, c, rate = sp.symbols("w c lambda", positive=True)
-order = sp.Symbol("k", integer=True, nonnegative=True)
-#: What is left of the error in mean square over the bound, for e^x on an interval of width u
-#: around 0, and its Taylor coefficient at u^(2k+1), times (2k+1)!.
-u = sp.Symbol("u", positive=True)
-REST = (
-    sp.Rational(7, 16) * sp.sinh(u)
-    - 2 * (sp.cosh(u) - 1) / u
-    + sp.Rational(27, 16) * sp.sinh(u / 3)
-)
-COEFFICIENT = sp.Rational(7, 16) - 1 / (order + 1) + sp.Rational(9, 16) / 9**order
-
-
-@theorem(
-    "A2-exponential",
-    "Best constants for an exponential slope",
-    r"""If $h'=ce^{\lambda x}$, $c>0$, on an interval of width $w$, every constant $k$ has
-    $\int|h-k|\ge\frac14\left(\int\sqrt{h'}\right)^2$ and $\int(h-k)^2\ge\frac1{12}
-    \left(\int h'^{2/3}\right)^3$. Both are attained for $\lambda=0$, the first always.""",
-    proof=r"""By reflection let $\lambda\ge0$. The best constants are those of A2-one and A2-two.
-    For $\lambda=0$ the errors are $cw^2/4$ and $c^2w^3/12$ (first two steps). For $\lambda>0$
-    the first error is the bound (third step), and the second minus the bound is
-    $\frac{c^2}{\lambda^3}e^{\lambda(2a+w)}R(\lambda w)$ (fourth step) with
-    $R(u)=\frac7{16}\sinh u-\frac2u(\cosh u-1)+\frac{27}{16}\sinh\frac u3$. The Taylor
-    coefficient of $R$ at $u^{2k+1}$ is $1/(2k+1)!$ times
-    $\frac7{16}-\frac1{k+1}+\frac9{16}9^{-k}$ (fifth step, from the coefficients
-    $1/(2k+1)!$ of $\sinh$ and $1/(2k+2)!$ of $\cosh$; the sixth has SymPy confirm that $R$
-    begins with $u^5$): 0 for $k=0$ and $1$, $1/9$ for $k=2$ and
-    positive for $k\ge3$ (the other steps, with $y=1/(k+1)$ and $z=9^{-k}$). There are no even
-    powers, so $R\ge0$.""",
-    uses=("A2-one", "A2-two"),
-)
-def a2_exponential():
-    h = c * sp.exp(rate * x) / rate
-    slope, end, middle = sp.diff(h, x), a + w, a + w / 2
-    one = sp.integrate(h, (x, middle, end)) - sp.integrate(h, (x, a, middle))
-    two = sp.integrate(h**2, (x, a, end)) - sp.integrate(h, (x, a, end)) ** 2 / w
-    root = sp.integrate(sp.sqrt(slope), (x, a, end))
-    cubic = sp.integrate(slope ** sp.Rational(2, 3), (x, a, end)) ** 3
-    scale = c**2 / rate**3 * sp.exp(rate * (2 * a + w))
-    places = ((order, tuple(range(6))),)
-    y, z = sp.symbols("y z", real=True)
-    sinh, cosh = 1 / sp.factorial(2 * order + 1), 1 / sp.factorial(2 * order + 2)
-    return (
-        Integral(2 * c * x, x, (0, w / 2), c * w**2 / 4),
-        Integral(2 * (c * x) ** 2, x, (0, w / 2), c**2 * w**3 / 12),
-        Identity(one, root**2 / 4),
-        Identity(two - cubic / 12, scale * REST.subs(u, rate * w).rewrite(sp.exp)),
-        Identity(
-            (sp.Rational(7, 16) + sp.Rational(27, 16) / 3 ** (2 * order + 1)) * sinh - 2 * cosh,
-            COEFFICIENT * sinh,
-            places,
-        ),
-        Limit(REST / u**5, u, 0, COEFFICIENT.subs(order, 2) / sp.factorial(5)),
-        Identity(COEFFICIENT, 0, at=((order, 0),)),
-        Identity(COEFFICIENT, 0, at=((order, 1),)),
-        Identity(COEFFICIENT, sp.Rational(1, 9), at=((order, 2),)),
-        Entails((k >= 3, sp.Eq(y * (k + 1), 1), z > 0), 7 - 16 * y + 9 * z > 0),
-    )
+n, m, t, eps = sp.symbols("n m t epsilon", real=True)
+w, c = sp.symbols("w c", positive=True)
 
 
 @theorem(
     "A2-log-concave",
-    "Best constants in the mean for a log-concave slope",
-    r"""If $f'\ge0$ is continuous and log-concave on an interval, $f'(u)f'(v)\le f'(\frac{u+v}2)^2$,
-    every constant $k$ has $\int|f-k|\ge\frac14\left(\int\sqrt{f'}\right)^2$. It is log-concave if
-    $f'>0$ and $f'f^{(3)}\le(f'')^2$ inside, or $f'\ge0$ and $f'f^{(3)}<(f'')^2$.""",
-    proof=r"""Let the interval be $[m-h,m+h]$. By A2-one the least error is
-    $\int_0^h(f(m+s)-f(m-s))\,ds=\int f'(x)(h-|x-m|)\,dx$, as $x$ lies between $m-s$ and $m+s$ for
-    $s\ge|x-m|$. And $\frac14\iint\sqrt{f'(u)}\sqrt{f'(v)}\,du\,dv\le
-    \frac14\iint f'(\frac{u+v}2)\,du\,dv$ (first step), where $u=x-y$, $v=x+y$ has the
-    determinant 2 (second step) and $|y|\le h-|x-m|$, an interval of length $2(h-|x-m|)$: the same
-    integral, as $\frac14\cdot2\cdot2=1$. The last step is the second derivative of $\log f'$ in
-    terms of $g_0=f'$, $g_1=f''$, $g_2=f^{(3)}$. Where $f'\ge0$ vanishes inside, it is least and
-    $f''=0$, which the strict inequality excludes.""",
-    uses=("A2-one",),
+    "Best constants for a log-concave slope",
+    r"""Let $f'\ge0$ be continuous and log-concave on an interval. Every constant $k$ has
+    $\int|f-k|\ge\frac14\left(\int\sqrt{f'}\right)^2$ and
+    $\int(f-k)^2\ge\frac1{12}\left(\int f'^{2/3}\right)^3$; a line has equality in both. $f'$ is
+    log-concave if $f'>0$ and $f'f^{(3)}\le(f'')^2$ inside, or $f'\ge0$ and $f'f^{(3)}<(f'')^2$; so
+    is $ce^{\lambda x}$.""",
+    proof=r"""On $[a,b]$ let $E(a,b)$ be the least error, $F(a,b)$ the bound, and $\phi=f'$,
+    $\mu=\frac1w\int f$, $w=b-a$. $E$, $F$ and their derivatives in $b$ vanish for $b=a$, so each is
+    the integral of $-\partial_u\partial_vE(u,v)$, or $F$, over $a\le u\le v\le b$: it is enough to
+    compare these. With $r=\phi^{1/2}$ or $\phi^{2/3}$ and $A=\int_u^vr$ they are
+    $\frac12r(u)r(v)$ and $\frac12Ar(u)r(v)$ for $F$ (first two steps: $A$ grows by $r(v)$ at $v$
+    and by $-r(u)$ at $u$).
+
+    $p=1$: by A2-one $\partial_vE=f(v)-f(\frac{u+v}2)$, so it is $\frac12\phi(\frac{u+v}2)$ for $E$,
+    at least $\frac12\sqrt{\phi(u)\phi(v)}$ (third step).
+
+    $p=2$: by A2-two $E=S_2-S_1^2/w$ with the integrals of $f^2$ and $f$; $\partial_vE=(f(v)-\mu)^2$
+    (fourth step), and $\mu$ changes by $(\mu-f(u))/w$ at $u$ (fifth step). So it is
+    $\frac2w(f(v)-\mu)(\mu-f(u))$ for $E$, or $\frac2{w^3}PQ$ with $P=\int(x-u)\phi$ and
+    $Q=\int(v-x)\phi$, by parts. Scale $[u,v]$ to $[-1,1]$ and $\phi$ so that
+    $\phi(\pm1)=e^{\pm\lambda}$ (if one is 0, nothing is left to prove): to show is $PQ\ge2A$. Now
+    $PQ=\iint(1-xy)\phi(x)\phi(y)\,dx\,dy$ (sixth step: the mean with $x$ and $y$ exchanged) and
+    $\phi(x)\ge e^{\lambda x}$, a chord of the logarithm. Over $x$ the weight $(1-xy)/2$ has the sum
+    1 and the mean $-y/3$ (next two steps), and $e^{\lambda x}$ lies above its tangent there, so
+    $\int(1-xy)e^{\lambda x}dx\ge2e^{-\lambda y/3}\ge2\phi(y)^{-1/3}$, and $PQ\ge2\int\phi^{2/3}$.
+
+    A line has the errors $cw^2/4$ and $c^2w^3/12$ (next two). The last step is the second
+    derivative of $\log f'$ in terms of $g_0=f'$, $g_1=f''$, $g_2=f^{(3)}$. Where $f'\ge0$ vanishes
+    inside, it is least and $f''=0$, which the strict inequality excludes.""",
+    uses=("A2-one", "A2-two"),
 )
 def a2_log_concave():
-    left, right, middle, at, far = sp.symbols("p q r x y", real=True)
-    xu, yu, xv, yv = sp.symbols("u_x u_y v_x v_y", real=True)
-    u, v = at - far, at + far
+    left, right, middle, mass, y = sp.symbols("r_u r_v phi_m A y", real=True)
+    one, two, fu, fv = sp.symbols("S_1 S_2 f_u f_v", real=True)
     g0 = sp.Symbol("g_0", positive=True)
     g1, g2, s = sp.symbols("g_1 g_2 s", real=True)
     jet = g0 + g1 * s + g2 * s**2 / 2
+    error, mean = two - one**2 / w, one / w
     return (
+        Identity(sp.diff(mass**2 / 4, mass, 2) * left * right, left * right / 2),
+        Identity(sp.diff(mass**3 / 12, mass, 2) * left * right, mass * left * right / 2),
         Entails((middle >= 0, left**2 * right**2 <= middle**2), left * right <= middle),
         Identity(
-            xu * yv - yu * xv,
-            2,
-            at=tuple(
-                (s, sp.diff(of, by))
-                for s, of, by in ((xu, u, at), (yu, u, far), (xv, v, at), (yv, v, far))
-            ),
+            sp.diff(error, two) * fv**2 + sp.diff(error, one) * fv + sp.diff(error, w),
+            (fv - mean) ** 2,
         ),
-        Identity(sp.diff(sp.log(jet), s, 2).subs(s, 0), (g0 * g2 - g1**2) / g0**2),
+        Identity(-sp.diff(mean, one) * fu - sp.diff(mean, w), (mean - fu) / w),
+        Identity(((1 + x) * (1 - y) + (1 + y) * (1 - x)) / 2, 1 - x * y),
+        Integral((1 - x * y) / 2, x, (-1, 1), sp.Integer(1)),
+        Integral(x * (1 - x * y) / 2, x, (-1, 1), -y / 3),
+        Integral(2 * c * x, x, (0, w / 2), c * w**2 / 4),
+        Integral(2 * (c * x) ** 2, x, (0, w / 2), c**2 * w**3 / 12),
+        Identity(sp.diff(sp.log(jet), s, 2), (g0 * g2 - g1**2) / g0**2, at=((s, 0),)),
     )
 
 
@@ -109,21 +72,20 @@ def a2_log_concave():
     "A3-Lp-lower",
     "Pieces that every approximation in the mean needs",
     r"""Let $f$ be continuous on $[a,b]$ and cut $[a,b]$ into $K$ strips; on strip $k$ let $f$ or
-    $-f$ be differentiable with slope at least $\ell_k=c_ke^{\lambda_kx}$, $c_k>0$, or for $p=1$
-    any $\ell_k$ as in A2-log-concave, or let $\ell_k=0$. If $g$ is constant on each of $N$
-    intervals that make up $[a,b]$ and $\int|f-g|^p\le\varepsilon^p$, $p=1$ or 2, then with
-    $q=\frac p{p+1}$
+    $-f$ be differentiable with slope at least $\ell_k\ge0$, where $\ell_k$ is 0 or log-concave and
+    continuous. If $g$ is constant on each of $N$ intervals that make up $[a,b]$ and
+    $\int|f-g|^p\le\varepsilon^p$, $p=1$ or 2, then with $q=\frac p{p+1}$
     $N\ge\frac{\left(\sum_k\int\ell_k^q\right)^{1/q}}{2(p+1)^{1/p}\,\varepsilon}-(K-1)$.""",
     proof=r"""Cutting the intervals of $g$ also where the strips meet keeps $g$, and makes at most
     $n=N+K-1$ cells. On a cell of strip $k$ let $h'=\ell_k$, so that $f-h$ increases (else look at
     $-f$). A constant $y$ above all values of $f$ is no nearer to any than the largest value (first
     step; below: the second), so let $y=f(\xi)$; then $|f(x)-f(\xi)|\ge|h(x)-h(\xi)|$ on both sides
-    of $\xi$ (third and fourth step), and by A2-exponential or A2-log-concave the error on the cell
-    is at least $r^{p+1}/(2^p(p+1))$ with $r=\int\ell_k^q$ over the cell. The sum of $r^{p+1}$ over
-    $n$ cells with $\sum r=A$ is at least $A^{p+1}/n^p$: it is at least $(p+1)t^pA-pnt^{p+1}$ for
-    every $t\ge0$, as one more cell keeps that (fifth step for $p=1$, sixth for $p=2$; no cells:
+    of $\xi$ (third and fourth step), and by A2-log-concave the error on the cell is at least
+    $r^{p+1}/(2^p(p+1))$ with $r=\int\ell_k^q$ over the cell. The sum of $r^{p+1}$ over $n$ cells
+    with $\sum r=A$ is at least $A^{p+1}/n^p$: it is at least $(p+1)t^pA-pnt^{p+1}$ for every
+    $t\ge0$, as one more cell keeps that (fifth step for $p=1$, sixth for $p=2$; no cells:
     $0\ge0$), and $t=A/n$ (next two). The last two steps compare with $\varepsilon$.""",
-    uses=("A2-exponential", "A2-log-concave"),
+    uses=("A2-log-concave",),
 )
 def a3_lower():
     y, value, top, fx, fy, hx, hy = sp.symbols("y v M f_x f_xi h_x h_xi", real=True)
