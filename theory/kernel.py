@@ -87,7 +87,8 @@ class Identity:
         return f"{left} = {sp.latex(self.right)}"
 
     def check(self) -> Outcome:
-        left, right = sp.sympify(self.left).subs(list(self.at)), sp.sympify(self.right)
+        left = sp.sympify(self.left).subs(list(self.at)).doit()  # derivatives left to be seen
+        right = sp.sympify(self.right)
         symbols = sorted(left.free_symbols | right.free_symbols, key=str)
         given = dict(self.domains)
         tried = 0
@@ -243,6 +244,8 @@ class Integral:
     def says(self) -> str:
         a, b = (sp.latex(sp.sympify(end)) for end in self.interval)
         inner = sp.latex(self.expression)
+        if sp.sympify(self.expression).is_Add:
+            inner = rf"\left({inner}\right)"
         return rf"\int_{{{a}}}^{{{b}}} {inner}\,d{self.variable} = {sp.latex(self.value)}"
 
     def check(self) -> Outcome:

@@ -18,9 +18,9 @@ w, c = sp.symbols("w c", positive=True)
     $\int(f-k)^2\ge\frac1{12}\left(\int f'^{2/3}\right)^3$; a line has equality in both. $f'$ is
     log-concave if $f'>0$ and $f'f^{(3)}\le(f'')^2$ inside, or $f'\ge0$ and $f'f^{(3)}<(f'')^2$; so
     is $ce^{\lambda x}$.""",
-    proof=r"""On $[a,b]$ let $E(a,b)$ be the least error, $F(a,b)$ the bound, and $\phi=f'$,
-    $\mu=\frac1w\int f$, $w=b-a$. $E$, $F$ and their derivatives in $b$ vanish for $b=a$, so each is
-    the integral of $-\partial_u\partial_vE(u,v)$, or $F$, over $a\le u\le v\le b$: it is enough to
+    proof=r"""On $[u,v]$ of width $w$ let $E(u,v)$ be the least error, $F(u,v)$ the bound, $\phi=f'$
+    and $\mu=\frac1w\int f$. $E$, $F$ and their derivatives in $v$ vanish for $v=u$, so on $[a,b]$ each
+    is the integral of $-\partial_u\partial_vE$, or $F$, over $a\le u\le v\le b$: it is enough to
     compare these. With $r=\phi^{1/2}$ or $\phi^{2/3}$ and $A=\int_u^vr$ they are
     $\frac12r(u)r(v)$ and $\frac12Ar(u)r(v)$ for $F$ (first two steps: $A$ grows by $r(v)$ at $v$
     and by $-r(u)$ at $u$).
@@ -51,8 +51,8 @@ def a2_log_concave():
     jet = g0 + g1 * s + g2 * s**2 / 2
     error, mean = two - one**2 / w, one / w
     return (
-        Identity(sp.diff(mass**2 / 4, mass, 2) * left * right, left * right / 2),
-        Identity(sp.diff(mass**3 / 12, mass, 2) * left * right, mass * left * right / 2),
+        Identity(sp.Derivative(mass**2 / 4, mass, mass) * left * right, left * right / 2),
+        Identity(sp.Derivative(mass**3 / 12, mass, mass) * left * right, mass * left * right / 2),
         Entails((middle >= 0, left**2 * right**2 <= middle**2), left * right <= middle),
         Identity(
             sp.diff(error, two) * fv**2 + sp.diff(error, one) * fv + sp.diff(error, w),
@@ -64,7 +64,7 @@ def a2_log_concave():
         Integral(x * (1 - x * y) / 2, x, (-1, 1), -y / 3),
         Integral(2 * c * x, x, (0, w / 2), c * w**2 / 4),
         Integral(2 * (c * x) ** 2, x, (0, w / 2), c**2 * w**3 / 12),
-        Identity(sp.diff(sp.log(jet), s, 2), (g0 * g2 - g1**2) / g0**2, at=((s, 0),)),
+        Identity(sp.Derivative(sp.log(jet), s, s), (g0 * g2 - g1**2) / g0**2, at=((s, 0),)),
     )
 
 
