@@ -19,9 +19,9 @@ w, c = sp.symbols("w c", positive=True)
     log-concave if $f'>0$ and $f'f^{(3)}\le(f'')^2$ inside, or $f'\ge0$ and $f'f^{(3)}<(f'')^2$; so
     is $ce^{\lambda x}$.""",
     proof=r"""On $[u,v]$ of width $w$ let $E(u,v)$ be the least error, $F(u,v)$ the bound, $\phi=f'$
-    and $\mu=\frac1w\int f$. $E$, $F$ and their derivatives in $v$ vanish for $v=u$, so on $[a,b]$ each
-    is the integral of $-\partial_u\partial_vE$, or $F$, over $a\le u\le v\le b$: it is enough to
-    compare these. With $r=\phi^{1/2}$ or $\phi^{2/3}$ and $A=\int_u^vr$ they are
+    and $\mu=\frac1w\int f$. $E$, $F$ and their derivatives in $v$ vanish for $v=u$, so on $[a,b]$
+    each is the integral of $-\partial_u\partial_vE$, or $F$, over $a\le u\le v\le b$: it is enough
+    to compare these. With $r=\phi^{1/2}$ or $\phi^{2/3}$ and $A=\int_u^vr$ they are
     $\frac12r(u)r(v)$ and $\frac12Ar(u)r(v)$ for $F$ (first two steps: $A$ grows by $r(v)$ at $v$
     and by $-r(u)$ at $u$).
 
