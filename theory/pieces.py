@@ -26,6 +26,7 @@ PRECISION = 128
 PARTS = 64  # of a strip, for the least value of |f'| e^(-slope x)
 STRIPS = 250
 CELLS = 1000  # whose errors are enclosed one by one; beyond, each stands for several equal pieces
+STEEP = 4  # times its mean slope: where a cell is that steep somewhere, it is halved
 SAMPLES = 4000  # parts of all cells together on which f is enclosed
 
 
@@ -167,11 +168,14 @@ class Search:
                 return s
         return 0
 
+    def most(self, lo: float, hi: float) -> float:
+        """See `Strip`; a rough number, from which nothing is concluded."""
+        low, high = bounds(self.f, arb(lo), arb(hi))
+        return float((high - low) ** self.q * (arb(hi) - arb(lo)) ** (1 - self.q))
+
     def strip(self, lo: float, hi: float) -> Strip:
         """The exponential with the slope of log |f'| in the middle, as high as it fits."""
-        width = arb(hi) - arb(lo)
-        low, high = bounds(self.f, arb(lo), arb(hi))
-        most = float((high - low) ** self.q * width ** (1 - self.q))
+        width, most = arb(hi) - arb(lo), self.most(lo, hi)
         middle = (arb(lo) + arb(hi)) / 2
         _, first, second = series(self.f, middle, 2)
         bend = float((2 * second / first).mid()) if not first.contains(0) else math.nan
@@ -220,7 +224,7 @@ class Search:
         """At least the p-th power of an error with so many constants on an interval.
 
         One for each equal part, by the slope; or the same for all, from enclosures of f on the
-        samples; or, where there is no slope, some for either half.
+        samples; or, where f is steep somewhere, some for either half.
         """
         width = arb(hi) - arb(lo)
         ranges = [bounds(self.f, a, b) for a, b in _parts(lo, hi, max(1, samples))]
@@ -232,12 +236,13 @@ class Search:
         slope = abs(series(self.f, hull(arb(lo), arb(hi)), 1)[1])
         if slope.is_finite():
             line = self.constant * (slope * width) ** self.p * width / arb(parts) ** self.p
-            return one.min(line.upper())
-        middle = (lo + hi) / 2
-        if parts == 1 or not lo < middle < hi:
+            one = one.min(line.upper())
+        middle, varies = (lo + hi) / 2, ranges[-1][1] - ranges[0][0]
+        if parts == 1 or abs(slope) * width <= STEEP * abs(varies) or not lo < middle < hi:
             return one
-        left = self.error(lo, middle, parts // 2, 1)
-        return left + self.error(middle, hi, parts - parts // 2, 1)
+        left, right = self.most(lo, middle), self.most(middle, hi)
+        share = min(max(1, round(parts * left / (left + right))), parts - 1)
+        return self.error(lo, middle, share, 1) + self.error(middle, hi, parts - share, 1)
 
 
 def _parts(lo: float, hi: float, count: int) -> Iterator[tuple[arb, arb]]:

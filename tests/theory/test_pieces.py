@@ -69,6 +69,8 @@ def test_bounds_are_near_each_other():
         for p in (1, 2):
             found = min_pieces(target, (0, 1), sp.Rational(1, 10**4), p)
             assert found.lower <= found.upper <= 1.04 * found.lower
+    found = min_pieces("cbrt", (-1, 1), sp.Rational(1, 10**9), 2)  # steep at a place inside
+    assert found.upper <= 1.04 * found.lower
 
 
 @pytest.mark.parametrize("p", [1, 2])
