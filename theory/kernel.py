@@ -70,18 +70,25 @@ class Identity:
 
     Attributes:
         domains: for a symbol the rational values to try instead of PLACES.
+        at: symbols and what they stand for on the left; SymPy would simplify before it is read.
     """
 
     left: sp.Expr
     right: sp.Expr
     domains: tuple[tuple[sp.Symbol, tuple[Any, ...]], ...] = ()
+    at: tuple[tuple[sp.Symbol, Any], ...] = ()
 
     @property
     def says(self) -> str:
-        return f"{sp.latex(self.left)} = {sp.latex(self.right)}"
+        left = sp.latex(self.left)
+        if self.at:
+            where = r",\, ".join(f"{sp.latex(s)} = {sp.latex(value)}" for s, value in self.at)
+            left = rf"\left. {left} \right|_{{{where}}}"
+        return f"{left} = {sp.latex(self.right)}"
 
     def check(self) -> Outcome:
-        left, right = sp.sympify(self.left), sp.sympify(self.right)
+        left = sp.sympify(self.left).subs(list(self.at)).doit()  # derivatives left to be seen
+        right = sp.sympify(self.right)
         symbols = sorted(left.free_symbols | right.free_symbols, key=str)
         given = dict(self.domains)
         tried = 0
@@ -237,6 +244,8 @@ class Integral:
     def says(self) -> str:
         a, b = (sp.latex(sp.sympify(end)) for end in self.interval)
         inner = sp.latex(self.expression)
+        if sp.sympify(self.expression).is_Add:
+            inner = rf"\left({inner}\right)"
         return rf"\int_{{{a}}}^{{{b}}} {inner}\,d{self.variable} = {sp.latex(self.value)}"
 
     def check(self) -> Outcome:

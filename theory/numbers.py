@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import sympy as sp
@@ -11,6 +12,7 @@ from theory.errors import BadRequest
 from theory.floors import layernorm_floor, lipschitz_floor
 from theory.functions import x
 from theory.intervals import number
+from theory.pieces import Pieces, min_pieces
 from theory.resolution import ROWS, delta_star, eps, yun_layers
 from theory.targets import TARGETS
 
@@ -37,11 +39,15 @@ class Number:
         return self.enclosure.str(DIGITS, radius=False)
 
 
-def min_pieces(target: str, domain: tuple[int, int], accuracy: sp.Rational) -> sp.Integer:
-    """Fewest constant pieces within an accuracy, for a continuous monotone target (A3)."""
-    a, b = domain
-    rise = TARGETS[target].expression.subs(x, b) - TARGETS[target].expression.subs(x, a)
-    return sp.Max(1, sp.ceiling(sp.Abs(rise) / (2 * accuracy)))
+@dataclass(frozen=True)
+class Count:
+    """A count of pieces with its name."""
+
+    name: str
+    pieces: Pieces
+
+    def __str__(self) -> str:
+        return str(self.pieces)
 
 
 def numbers(
@@ -51,7 +57,7 @@ def numbers(
     d: int,
     m: int,
     lipschitz: float | None = None,
-) -> list[Number]:
+) -> list[Number | Count]:
     """What `theory resolution` prints.
 
     Raises:
@@ -68,14 +74,15 @@ def numbers(
         raise BadRequest(f"--eps {accuracy} is larger than half of what {target} varies by")
     value = width.subs(eps, exact)
     layers = yun_layers(sp.Integer(d), sp.Integer(m), value, b - a)
-    out = [
+    out: list[Number | Count] = [
         Number(f"delta*({accuracy}), delta* = {width}", value),
-        Number("cells of the grid, log10", d * m * sp.log((b - a) / value, 10)),
+        Number("cells of the grid, log10", d * m * sp.log(sp.ceiling((b - a) / value), 10)),
         Number("layers of the construction, log10", sp.log(layers, 10)),
-        Number("fewest constant pieces", min_pieces(target, domain, exact)),
-    ]
+        *(Count(f"fewest constant pieces, {norm}", min_pieces(target, domain, exact, p))
+          for norm, p in (("sup error", math.inf), ("L2 error", 2), ("L1 error", 1))),
+    ]  # fmt: skip
     floor = layernorm_floor(target, d)
-    if floor is not None:
+    if floor is not None and tuple(domain) == (-1, 1):  # its inputs are uniform there
         out.append(Number("LayerNorm floor, RMS per coordinate", floor))
     if lipschitz is not None:
         limit = lipschitz_floor(target, domain, sp.Rational(str(lipschitz)))

@@ -14,7 +14,7 @@ WORDS = {True: "holds", False: "fails", None: "not proved here"}
 MEANING = {
     Status.PROVED: "every step is checked by a machine, and so is every statement used",
     Status.CONDITIONAL: "the steps hold, but the proof rests on results cited from the literature",
-    Status.REFUTED: "the claim is false: the steps show it",
+    Status.REFUTED: "the claim, as its page reads it first, is false: the steps show it",
     Status.PER_MODEL: "true of some models and false of others; a certificate decides",
     Status.OPEN: "a step is not decided",
     Status.FAILED: "a step is false",

@@ -1,4 +1,4 @@
-"""Softmax, LayerNorm and GELU: the facts that tight and honest bounds rest on."""
+"""Sums, softmax, LayerNorm and GELU: the facts that tight and honest bounds rest on."""
 
 import sympy as sp
 
@@ -11,18 +11,45 @@ lo, hi, m, s, big = sp.symbols("m M mu s B", real=True)
 
 
 @theorem(
+    "L0",
+    "Cauchy and Schwarz",
+    r"""$(\sum n_ie_i)^2\le\sum n_i^2\sum e_i^2$; with $n_i=1$, $(\sum e_i)^2\le n\sum e_i^2$ for
+    $n$ terms.""",
+    proof=r"""With the sums $S$, $A$ and $B$, $S^2\le AB$ holds for no terms, and one more keeps it
+    (first step). If every $n_i$ is 1, $A$ is their number.""",
+)
+def l0():
+    both, one, two, n, e = sp.symbols("S A B n e", real=True)
+    return (
+        Entails(
+            (both**2 <= one * two, one >= 0, two >= 0),
+            (both + n * e) ** 2 <= (one + n**2) * (two + e**2),
+        ),
+    )
+
+
+@theorem(
     "L1",
     "Softmax by differences",
     r"""$e^{s_i}/\sum_j e^{s_j} = 1/(1+\sum_{j\ne i}e^{s_j-s_i})$: no product of two
     enclosures, and a denominator of at least 1.""",
-    proof="Divide by $e^{s_i}$; every term left is positive.",
+    proof=r"""For three scores the first step. For any number let $A=e^{s_i}$, and let $T$ and $U$
+    be partial sums of $e^{s_j}$ and of $e^{s_j-s_i}$ over $j\ne i$: $T=AU$ and $U\ge0$ hold for
+    empty sums, and one more term $t=Ar$, $r=e^{s_j-s_i}$, keeps them (second and third step).
+    Then $pA(1+U)=A$ for the weight $p=A/(A+T)$, and $A>0$ can be divided out (fourth step); the
+    denominator is $1+U$ (last step).""",
 )
 def l1():
-    t = sp.Symbol("t", real=True)
+    top, total, ratios, t, r, p = sp.symbols("A T U t r p", real=True)
     return (
         Identity(sp.exp(a) / (sp.exp(a) + sp.exp(b) + sp.exp(c)),
                  1 / (1 + sp.exp(b - a) + sp.exp(c - a))),
-        Entails((t > 0,), 1 + t > 1),
+        Entails((sp.Eq(total, top * ratios), sp.Eq(t, top * r)),
+                sp.Eq(total + t, top * (ratios + r))),
+        Entails((ratios >= 0, r > 0), ratios + r >= 0),
+        Entails((top > 0, sp.Eq(total, top * ratios), sp.Eq(p * (top + total), top)),
+                sp.Eq(p * (1 + ratios), 1)),
+        Entails((ratios >= 0,), 1 + ratios >= 1),
     )  # fmt: skip
 
 
@@ -82,18 +109,6 @@ def l4():
     )
 
 
-@theorem(
-    "L5",
-    "Attention over one token is affine",
-    r"""With a single key the weight is 1 whatever the scores are.""",
-    proof="The weight times the sum of the exponentials is its own term: the only one.",
-    uses=("L1",),
-)
-def l5():
-    p, w = sp.symbols("p w", real=True)
-    return (Entails((sp.Eq(p * w, w), w > 0), sp.Eq(p, 1)),)
-
-
 bell = sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
 gelu = FUNCTIONS["gelu"].expression
 
@@ -130,22 +145,28 @@ def l6():
     r"""Where the variance of the input is $v \ge v_0$, the Jacobian of
     $z=(x-\mu)/\sqrt{v+\epsilon}$ has spectral norm at most $1/\sqrt{v+\epsilon} \le
     1/\sqrt{v_0+\epsilon}$.""",
-    proof=r"""The Jacobian is $\frac1{\sqrt{v+\epsilon}}(P-\frac{1}{D}zz^T)$ with the centering
-    projection $P$, (first two steps: an entry off and one on the diagonal, for $D=3$), and
-    $0\preceq \frac1Dzz^T\preceq P$ since $\|z\|^2<D$ and $Pz=z$ by C0. In the direction of $z$
-    the factor is $1-\|z\|^2/D$ (last step), elsewhere at most 1.""",
-    uses=("C0",),
+    proof=r"""In terms of $x_j$, with the sums $R_1$ and $R_2$ of the other features and of their
+    squares, $\mu=(R_1+x_j)/D$ and $v=(R_2+x_j^2)/D-\mu^2$ (first step, with the sums $S_1$, $S_2$:
+    the sum of the $(x_i-\mu)^2$ is $S_2-2\mu S_1+D\mu^2$ by C0). So the Jacobian is
+    $\frac1{\sqrt{v+\epsilon}}(P-\frac{1}{D}zz^T)$ with the centering projection $P$ (next two
+    steps: an entry off and one on the diagonal, for any $D$). It is symmetric, so its norm is the
+    largest $|u^TJu|$, $\|u\|=1$. With $p=\|Pu\|^2\le\|u\|^2$, $Q=\|z\|^2<D$ by C0, and
+    $s=(z\cdot u)^2=(z\cdot Pu)^2\le Qp$ by L0, as $Pz=z$, $0\le p-s/D\le p$ (last two
+    steps).""",
+    uses=("L0", "C0"),
 )
 def l7():
-    xs = sp.symbols("x_1 x_2 x_3", real=True)
-    eps = sp.Symbol("epsilon", positive=True)
-    q = sp.Symbol("q", real=True)
-    mean = sum(xs) / 3
-    deviation = sp.sqrt(sum((xi - mean) ** 2 for xi in xs) / 3 + eps)
-    zs = [(xi - mean) / deviation for xi in xs]
-    third = sp.Rational(1, 3)
+    xi, xj, r1, r2, s1, s2 = sp.symbols("x_i x_j R_1 R_2 S_1 S_2", real=True)
+    eps, width = sp.symbols("epsilon D", positive=True)
+    mean = (r1 + xj) / width
+    deviation = sp.sqrt((r2 + xj**2) / width - mean**2 + eps)
+    zi, zj = (xi - mean) / deviation, (xj - mean) / deviation
+    square, total, p, d = sp.symbols("s Q p D", real=True)
     return (
-        Identity(sp.diff(zs[0], xs[1]) * deviation, -third - zs[0] * zs[1] / 3),
-        Identity(sp.diff(zs[0], xs[0]) * deviation, 1 - third - zs[0] ** 2 / 3),
-        Entails((q >= 0, q <= 1), sp.Abs(1 - q) <= 1),
-    )
+        Identity((s2 - 2 * (s1 / width) * s1 + width * (s1 / width) ** 2) / width,
+                 s2 / width - (s1 / width) ** 2),
+        Identity(sp.diff(zi, xj) * deviation, -1 / width - zi * zj / width),
+        Identity(sp.diff(zj, xj) * deviation, 1 - 1 / width - zj**2 / width),
+        Entails((square <= total * p, total < d, p >= 0), d * p - square >= 0),
+        Entails((square >= 0,), p - square <= p),
+    )  # fmt: skip

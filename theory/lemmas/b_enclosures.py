@@ -107,17 +107,24 @@ def e5():
     "E6",
     "Bernstein form bounds a polynomial",
     r"""On $[0,1]$ a polynomial lies between its least and its greatest Bernstein coefficient.""",
-    proof=r"""The Bernstein polynomials are products of numbers that are not negative there,
-    and add up to $(t+(1-t))^n=1$ (the step writes that out for degree 4): a polynomial's value
-    is a mean of its coefficients, which lies between them as in L4.""",
+    proof=r"""The Bernstein polynomials are $b_{n,i}=\binom nit^i(1-t)^{n-i}$, and
+    $b_{n+1,i}=(1-t)b_{n,i}+tb_{n,i-1}$ (first step, for any degree). So from $b_{0,0}=1$ on they
+    are not negative (second step), and their sum $S$ over $i$ stays 1 (third step): a
+    polynomial's value is a mean of its coefficients, which lies between them as in L4.""",
     uses=("L4",),
 )
 def e6():
-    n = 4
-    basis = [sp.binomial(n, i) * t**i * (1 - t) ** (n - i) for i in range(n + 1)]
+    n, i = sp.symbols("n i", integer=True, positive=True)
+    left, right, total, more = sp.symbols("b_i b_j S S_1", real=True)
+
+    def basis(n: sp.Expr, i: sp.Expr) -> sp.Expr:
+        return sp.binomial(n, i) * k**i * (1 - k) ** (n - i)
+
+    k = sp.Symbol("t", positive=True)
     return (
-        Identity(sum(basis), 1),
-        Entails((t >= 0, t <= 1), t * (1 - t) >= 0),
+        Identity(basis(n + 1, i), (1 - k) * basis(n, i) + k * basis(n, i - 1)),
+        Entails((t >= 0, t <= 1, left >= 0, right >= 0), (1 - t) * left + t * right >= 0),
+        Entails((sp.Eq(total, 1), sp.Eq(more, (1 - t) * total + t * total)), sp.Eq(more, 1)),
     )
 
 

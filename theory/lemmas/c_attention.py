@@ -1,4 +1,4 @@
-"""How far softmax can move, what a margin does, and how many pieces ReLU makes."""
+"""Attention to one token, how far softmax moves, what a margin does, how many pieces ReLU makes."""
 
 import sympy as sp
 
@@ -6,6 +6,64 @@ from theory.kernel import Cited, Entails, Identity
 from theory.theorem import theorem
 
 a, b, r, q, p, n, s, w = sp.symbols("a b r q p n s w", real=True)
+e1, e2, p1, p2, p3 = sp.symbols("e_1 e_2 p_1 p_2 p_3", real=True)
+
+
+def alone(weight: sp.Expr, exponential: sp.Expr) -> tuple:
+    """The weight of a single key: its exponential over the sum of all, which is that one."""
+    return sp.Eq(weight * exponential, exponential), exponential > 0
+
+
+@theorem(
+    "L5",
+    "Attention over one token is affine",
+    r"""Attention with a single key is an affine map of its token: the weight is 1 and the output
+    $W_O(W_Vx+b_V)+b_O$, whatever queries, keys, scores and number of heads are. That holds for
+    the self-attention of a sequence of one token ($m=1$), for cross-attention to an encoder's
+    output of one token, and for the first position under a causal mask.""",
+    proof=r"""The weight times the sum of the exponentials is its own term, the only one (first
+    step). So each head returns its values. Values are affine: with partial sums $S_1$, $S_2$, $S$
+    of $\sum_jw_jx_j$ at two tokens and at $rx_1+(1-r)x_2$, $S=rS_1+(1-r)S_2$ holds for no terms
+    and is kept by one more (second step), and so is the output $y=p(S+b)$ of a head with the
+    weight 1 (third step). $W_O$ and $b_O$ are such sums of the outputs.""",
+)
+def l5():
+    s1, s2, s3, x1, x2, w, r, b = sp.symbols("S_1 S_2 S x_1 x_2 w r b", real=True)
+    mixed = r * s1 + (1 - r) * s2
+    return (
+        Entails(alone(p1, e1), sp.Eq(p1, 1)),
+        Entails(
+            (sp.Eq(s3, mixed),),
+            sp.Eq(s3 + w * (r * x1 + (1 - r) * x2), r * (s1 + w * x1) + (1 - r) * (s2 + w * x2)),
+        ),
+        Entails(
+            (sp.Eq(p1, 1), sp.Eq(p2, 1), sp.Eq(p3, 1), sp.Eq(s3, mixed)),
+            sp.Eq(p3 * (s3 + b), r * p1 * (s1 + b) + (1 - r) * p2 * (s2 + b)),
+        ),
+    )
+
+
+@theorem(
+    "L5-decoder",
+    "Self-attention of a constant start token is constant",
+    r"""If the decoder's input is one start token that does not depend on the model's input, then
+    neither does the output of the first decoder layer's self-attention, nor what the residual and
+    LayerNorm make of it. So that layer's cross-attention has the same query for every input; with
+    one memory token it does not use even that. The self-attention of later layers is affine in
+    its token.""",
+    proof=r"""By L5 the weight is 1 for any two inputs of the model, whatever the scores, and the
+    output is $S+b$ with the same sum $S$ of the same start token (the first step); the residual
+    adds the same token again (second step), and a function of what is the same is the same. Later
+    layers and cross-attention with one memory token are L5.""",
+    uses=("L5",),
+)
+def l5_decoder():
+    s1, s2, b, t1, t2 = sp.symbols("S_1 S_2 b t_1 t_2", real=True)
+    same = sp.Eq(p1 * (s1 + b), p2 * (s2 + b))
+    return (
+        Entails((*alone(p1, e1), *alone(p2, e2), sp.Eq(s1, s2)), same),
+        Entails((same, sp.Eq(t1, t2)), sp.Eq(t1 + p1 * (s1 + b), t2 + p2 * (s2 + b))),
+    )
 
 
 @theorem(
@@ -60,11 +118,11 @@ def l9():
 @theorem(
     "L10",
     "Pieces of a ReLU path",
-    r"""Along a line, $L$ layers of $w$ ReLUs each, without attention, make at most $(w+1)^L$
-    linear pieces.""",
-    proof=r"""On a linear piece each of the $w$ units of the next layer changes its sign at
-    most once, which cuts it into at most $w+1$; so the number of pieces grows by that factor
-    (the step, with $P=(w+1)^k$).""",
+    r"""Along a line, affine maps and $L$ layers of $w$ ReLUs each, without attention and
+    LayerNorm, make at most $(w+1)^L$ linear pieces.""",
+    proof=r"""Without a layer there is one piece. On a linear piece each of the $w$ units of the
+    next layer changes its sign at most once, which cuts it into at most $w+1$; so the number of
+    pieces grows by that factor (the step, with $P=(w+1)^k$).""",
 )
 def l10():
     pieces, more, bound = sp.symbols("N N_1 P", real=True)

@@ -63,10 +63,9 @@ def a2_two():
     r"""For increasing $f$ the value at the middle of an interval minimizes $\int|f-c|$. For
     $f=e^x$ on $[a,a+w]$ the error is """
     + f"${sp.latex(EXP_ONE)}$.",
-    proof=r"""Moving $c$ from the value at the middle by $h$, $f$ being monotone, changes
-    $|f-c|$ by at least $-h$ on one half and by exactly $h$ on the other half (first step: for
-    a pair of values, one on each side of the middle value $y$). The two integrals are over the
-    halves.""",
+    proof=r"""Pair the places at equal distances from the middle: one has a value of $f$ below the
+    value $y$ in the middle, one above, and for such a pair no $c$ is better than $y$ (first step).
+    For the exponential the two integrals are over the halves.""",
 )
 def a2_one():
     below, above = sp.symbols("f_1 f_2", real=True)
@@ -95,8 +94,9 @@ fa, fb, ga, gb = sp.symbols("f_a f_b g_a g_b", real=True)
     $\varepsilon>0$ need $N \ge |f(b)-f(a)|/(2\varepsilon)$, and $\max(1,\lceil\cdot\rceil)$ of
     that many are enough.""",
     proof=r"""The first step is A2-sup. The variations of a continuous monotone function on the
-    pieces add up to $|f(b)-f(a)|$ (second step, for one more piece). Enough: cut where $f$
-    passes multiples of $2\varepsilon$.""",
+    pieces add up to $|f(b)-f(a)|$ (second step, for one more piece). Enough: cut where $f$ has
+    passed each of $n$ equal parts of its way; a part is at most $2\varepsilon$ (last step), and
+    A2-sup gives the constants.""",
     uses=("A2-sup",),
 )
 def a3():
@@ -106,6 +106,7 @@ def a3():
         Entails(
             (total <= 2 * eps * n, one <= 2 * eps), total + one <= 2 * eps * (n + 1)
         ),
+        Entails((n > 0, total <= 2 * eps * n, sp.Eq(one * n, total)), one <= 2 * eps),
     )  # fmt: skip
 
 
@@ -132,12 +133,17 @@ def a4():
 @theorem(
     "B1",
     "What a Lipschitz bound costs",
-    r"""If $g$ is $L$-Lipschitz, $\sup|f-g| \ge \frac12\sup_{x,y}(|f(x)-f(y)|-L|x-y|)$.""",
-    proof=r"""As A1, with $V = L|x-y|$ between the two places.""",
+    r"""If $g$ is $L$-Lipschitz, $\sup|f-g| \ge E=\frac12\sup_{x,y}(|f(x)-f(y)|-L|x-y|)$, and if
+    $E$ is finite some $L$-Lipschitz $g$ has $|f-g|\le E$ everywhere.""",
+    proof=r"""As A1, with $V = L|x-y|$ between the two places (first step). Attained: $g(x) =
+    \inf_y(f(y)+L|x-y|)+E$. With $y=x$ it is at most $f(x)+E$, and each $f(y)+L|x-y|+E$ is at least
+    $f(x)-E$ (second step). At two places $x$ and $z$ the numbers differ by at most $L|x-z|$ for
+    each $y$ (third step, with the distances $r_x$, $r_z$ to $y$), so their infima do.""",
     uses=("A1",),
-    source="The bound is attained by McShane's extension (1934); only the bound is proved here.",
+    source="the function that attains it: McShane 1934",
 )
 def b1():
+    near, far = sp.symbols("r_x r_z", real=True)
     return (
         Entails(
             (
@@ -147,6 +153,11 @@ def b1():
                 sp.Abs(ga - gb) <= lip * dist,
             ),
             2 * e >= delta - lip * dist,
+        ),
+        Entails((sp.Abs(fa - fb) - lip * dist <= 2 * e,), fb + lip * dist + e >= fa - e),
+        Entails(
+            (sp.Abs(near - far) <= dist, lip >= 0),
+            sp.Abs((fb + lip * near + e) - (fb + lip * far + e)) <= lip * dist,
         ),
     )
 
@@ -170,13 +181,13 @@ def b1_cbrt():
     known = LIPSCHITZ["cbrt", (-1, 1)][0].subs(lipschitz, positive)
     half = LIPSCHITZ["cbrt", (0, 1)][0].subs(lipschitz, positive)
     return (
-        Identity(1 / (3 * root**2), positive),
-        Identity(known, 2 * root / 3),
-        Identity(half, root / 3),
+        Identity(1 / (3 * k**2), positive, at=((k, root),)),
+        Identity(2 * k / 3, known, at=((k, root),)),
+        Identity(k / 3, half, at=((k, root),)),
         Entails((u >= v, k > 0), gain <= 4 * k**3, sharp=gain < 4 * k**3),
-        Identity(gain.subs({u: k, v: -k}), 4 * k**3),
+        Identity(gain, 4 * k**3, at=((u, k), (v, -k))),
         Entails((u >= v, v >= 0, k > 0), gain <= 2 * k**3, sharp=gain < 2 * k**3),
-        Identity(gain.subs({u: k, v: 0}), 2 * k**3),
+        Identity(gain, 2 * k**3, at=((u, k), (v, 0))),
     )
 
 
@@ -191,11 +202,10 @@ def b1_cbrt():
 )
 def b1_sqrt():
     gain = (u - v) - lip * (u**2 - v**2)
-    best = gain.subs({u: 1 / (2 * lip), v: 0})
+    best = ((u, 1 / (2 * lipschitz)), (v, 0))
     return (
         Entails((u >= v, v >= 0), 4 * lip * gain <= 1, sharp=4 * lip * gain < 1),
-        Identity(best, 1 / (4 * lip)),
-        Identity(LIPSCHITZ["sqrt", (0, 1)][0], best.subs(lip, lipschitz) / 2),
+        Identity(gain.subs(lip, lipschitz) / 2, LIPSCHITZ["sqrt", (0, 1)][0], at=best),
     )
 
 
@@ -214,7 +224,7 @@ def b1_x_cbrt():
         Identity(
             (u**3 + u) - (v**3 + v) - lip * (u**3 - v**3), (u - v) - (lip - 1) * (u**3 - v**3)
         ),
-        Identity(both.subs(lipschitz, lipschitz + 1), root),
+        Identity(both, root, at=((lipschitz, lipschitz + 1),)),
     )
 
 

@@ -30,14 +30,14 @@ def widest(row: Row) -> tuple:
         rise = (u - v) ** n
         return (
             Entails(base, rise <= least * (u**n - v**n), sharp=rise < least * (u**n - v**n)),
-            Identity(row.variation**n, least * delta),
+            Identity(u**n, least * delta, at=((u, row.variation),)),
         )
     rises = Bounded(sp.diff(row.expression, x), row.domain, lo=0)
     bend = sp.diff(row.expression, x, 2)
     if bend == 0:
         return (rises,)
     if row.place == "middle":
-        odd = Identity(row.expression.subs(x, -x), -row.expression)
+        odd = Identity(row.expression, -row.expression.subs(x, u), at=((x, -u),))
         return (rises, odd, Bounded(bend, (0, row.domain[1]), hi=0))
     side = {"hi": 0} if row.place == "left" else {"lo": 0}
     return (rises, Bounded(bend, row.domain, **side))
@@ -60,9 +60,8 @@ def add(row: Row) -> None:
         uses=("A2-sup",),
     )
     def steps() -> tuple:
-        found = row.variation.subs(delta, row.width)
         small = ((eps, tuple(sp.Rational(k, 40) for k in range(1, 13, 2))),)
-        return (*widest(row), Identity(found, 2 * eps, small))
+        return (*widest(row), Identity(row.variation, 2 * eps, small, ((delta, row.width),)))
 
 
 for each in ROWS:

@@ -8,7 +8,7 @@ from theory.kernel import Cited, Entails, Identity, Integral
 from theory.targets import TARGETS
 from theory.theorem import theorem
 
-z1, z2, z3, s, q, d, v, eps, e, r = sp.symbols("z_1 z_2 z_3 s q D v epsilon e r", real=True)
+z1, s, q, d, v, eps, r = sp.symbols("z_1 s q D v epsilon r", real=True)
 
 
 @theorem(
@@ -18,25 +18,31 @@ z1, z2, z3, s, q, d, v, eps, e, r = sp.symbols("z_1 z_2 z_3 s q D v epsilon e r"
     variance $v$ and $\epsilon>0$. Then $\sum z_i=0$ and $\sum z_i^2 = Dv/(v+\epsilon) < D$.
     For $D=1$ the output is constant; for $D=2$ it lies on a segment,
     $z=(t,-t)/\sqrt{t^2+\epsilon}$.""",
-    proof=r"""$z_i=(x_i-\mu)/\sqrt{v+\epsilon}$ with $\sum(x_i-\mu)=D\mu-D\mu=0$ and
-    $\sum(x_i-\mu)^2=Dv$ by the definitions of $\mu$ and $v$ (the first two steps write this
-    out for $D=3$). For $D=2$ with $x_1-x_2=2t$ the variance is $t^2$.""",
+    proof=r"""Let $\sigma=\sqrt{v+\epsilon}$, so $\sigma z_i=x_i-\mu$. Over the first $n$ features
+    let $X$, $Y$, $Z$ and $Q$ be the sums of $x_i$, $(x_i-\mu)^2$, $z_i$ and $z_i^2$. Then $\sigma
+    Z=X-n\mu$ and $\sigma^2Q=Y$, for $n=0$ and with one more feature (first two steps). For $n=D$
+    the mean and the variance are $X=D\mu$ and $Y=Dv$ by definition, so $Z=0$ (third step) and
+    $Q(v+\epsilon)=Dv$, less than $D(v+\epsilon)$ (fourth step). $Y$ is $S-2\mu X+n\mu^2$ with the
+    sum $S$ of $x_i^2$ (fifth step). $D=1$: $z_1=Z=0$. For $D=2$ with $x_1-x_2=2t$ the variance is
+    $t^2$ (last step).""",
 )
 def c0():
-    xs = sp.symbols("x_1 x_2 x_3", real=True)
-    mean = sum(xs) / 3
-    variance = sum((xi - mean) ** 2 for xi in xs) / 3
-    more = sp.Symbol("epsilon", positive=True)
-    zs = [(xi - mean) / sp.sqrt(variance + more) for xi in xs]
-    t, m = sp.symbols("t m", real=True)
-    two = [m + t, m - t]
-    middle = sum(two) / 2
+    entry, mu, sigma, z, n = sp.symbols("x mu sigma z n", real=True)
+    xs, squares, plain, zs, qs = sp.symbols("X Y S Z Q", real=True)
+    t, m, x1, x2 = sp.symbols("t m x_1 x_2", real=True)
+    two = ((x1 - (x1 + x2) / 2) ** 2 + (x2 - (x1 + x2) / 2) ** 2) / 2
+    feature = sp.Eq(sigma * z, entry - mu)
     return (
-        Entails(tuple(sp.Eq(z, xi - (sum(xs)) / 3) for z, xi in zip((z1, z2, z3), xs, strict=True)),
-                sp.Eq(z1 + z2 + z3, 0)),
-        Identity(sum(z**2 for z in zs), 3 * variance / (variance + more)),
+        Entails((sp.Eq(sigma * zs, xs - n * mu), feature),
+                sp.Eq(sigma * (zs + z), xs + entry - (n + 1) * mu)),
+        Entails((sp.Eq(sigma**2 * qs, squares), feature),
+                sp.Eq(sigma**2 * (qs + z**2), squares + (entry - mu) ** 2)),
+        Entails((sp.Eq(sigma * zs, xs - d * mu), sp.Eq(xs, d * mu), sigma > 0), sp.Eq(zs, 0)),
         Entails((v >= 0, eps > 0, d > 0, sp.Eq(q * (v + eps), d * v)), q < d),
-        Identity(sum((y - middle) ** 2 for y in two) / 2, t**2),
+        Entails((sp.Eq(squares, plain - 2 * mu * xs + n * mu**2),),
+                sp.Eq(squares + (entry - mu) ** 2,
+                      plain + entry**2 - 2 * mu * (xs + entry) + (n + 1) * mu**2)),
+        Identity(two, t**2, at=((x1, m + t), (x2, m - t))),
     )  # fmt: skip
 
 
@@ -46,24 +52,20 @@ def c0():
     r"""$|z_i|\le\sqrt{D-1}$, so $|y_i| \le |\beta_i|+|\gamma_i|\sqrt{D-1}$; sharp as
     $v/\epsilon\to\infty$ ($D>1$; for $D=1$ both are 0).""",
     proof=r"""Let $s$ be the sum and $q$ the sum of squares of the other $D-1$ coordinates:
-    $s=-z_1$, $s^2\le(D-1)q$ by Cauchy-Schwarz (first step: one more coordinate $z_2$), $q\le
-    D-z_1^2$ by C0. Sharp: one coordinate $\sqrt{D-1}$, the others $-1/\sqrt{D-1}$, have sum 0
-    and squares that add up to $D$.""",
-    uses=("C0",),
+    $s=-z_1$ and $q\le D-z_1^2$ by C0, $s^2\le(D-1)q$ by L0 (first step). Sharp: one coordinate
+    $\sqrt{D-1}$, the others $-1/\sqrt{D-1}$, have sum 0 and squares that add up to $D$ (the
+    other steps, with $n=D-1$).""",
+    uses=("L0", "C0"),
 )
 def c1():
-    m = sp.Symbol("m", real=True)
     n = sp.Symbol("n", positive=True)
-    large, small = sp.sqrt(n), -1 / sp.sqrt(n)
+    large, small = sp.symbols("z_1 z_2", real=True)
+    extreme = ((large, sp.sqrt(n)), (small, -1 / sp.sqrt(n)))
     return (
-        Entails((s**2 <= m * q, m > 0), (s + z2) ** 2 <= (m + 1) * (q + z2**2)),
         Entails((sp.Eq(s, -z1), s**2 <= (d - 1) * q, q <= d - z1**2, d > 1), z1**2 <= d - 1),
-        Identity(large + n * small, 0),
-        Identity(large**2 + n * small**2, n + 1),
+        Identity(large + n * small, 0, at=extreme),
+        Identity(large**2 + n * small**2, n + 1, at=extreme),
     )  # fmt: skip
-
-
-h1, h2, y1, y2, g1, g2, w1, w2 = sp.symbols("h_1 h_2 y_1 y_2 a_1 a_2 w_1 w_2", real=True)
 
 
 @theorem(
@@ -77,21 +79,23 @@ h1, h2, y1, y2, g1, g2, w1, w2 = sp.symbols("h_1 h_2 y_1 y_2 a_1 a_2 w_1 w_2", r
     Otherwise, with $w_i=1/\gamma_i$, C0 says $\sum w_i(\hat y_i-\beta_i)=0$. At the corners
     $c\pm h\,\mathrm{sgn}(w)$ the numbers $\sum w_iy_i$ differ by $2\sum|w_i|h_i$, so at one of
     them $\sum|w_i||y_i-\hat y_i| \ge \sum|w_i|h_i$ (first step, with $S=\sum|w_i|h_i$ and $p$,
-    $n$ the values of $\sum w_i(y_i-\hat y_i)$ at the two). If each error were below $r h_i$
-    with $r<1$, the sum would be below (second step, for two coordinates; one more adds its
-    share).""",
+    $n$ the values of $\sum w_i(y_i-\hat y_i)$ at the two). If each error were at most $rh_i$
+    with $r<1$, partial sums $T$ of $|w_i||y_i-\hat y_i|$ and $H$ of $|w_i|h_i$ would have $T\le rH$
+    (second step: one more coordinate), and $T<H$ in the end (third step).""",
     uses=("A2-sup", "C0"),
 )
 def c2():
     p, n, total, worst = sp.symbols("p n S E", real=True)
+    error, bound, far, half, weight = sp.symbols("T H e h w", real=True)
     return (
         Entails(
             (sp.Eq(p - n, 2 * total), sp.Abs(p) <= worst, sp.Abs(n) <= worst), worst >= total
         ),
         Entails(
-            (y1 <= r * h1, y2 <= r * h2, w1 >= 0, w2 >= 0, w1 * h1 + w2 * h2 > 0, r < 1),
-            w1 * y1 + w2 * y2 < w1 * h1 + w2 * h2,
+            (error <= r * bound, far <= r * half, weight >= 0),
+            error + weight * far <= r * (bound + weight * half),
         ),
+        Entails((error <= r * bound, bound > 0, r < 1), error < bound),
     )  # fmt: skip
 
 
@@ -107,16 +111,18 @@ def c2():
     + ".",
     proof=r"""With $w$ as in C2 and $n=w/\|w\|$, or $n=e_i$ if some $\gamma_i=0$, $n\cdot\hat
     y$ is constant, so $E\|\hat y-y\|^2 \ge E(n\cdot(\hat y-y))^2 \ge \mathrm{Var}(n\cdot y)
-    \ge \lambda_{\min}$: the first step is the first inequality in two dimensions with
-    $n=(a_1,a_2)$, the second is $E(c-Y)^2=\mathrm{Var}\,Y+(c-EY)^2$ with the moments $\mu$,
-    $m_2$. The variances are integrals; the odd targets have mean 0, and the squares of those
-    with a root are integrated over $[0,1]$.""",
-    uses=("C2",),
+    \ge \lambda_{\min}$: the first is L0 (first step: with the sum $A$ of the $n_i^2$ equal to 1),
+    the second is $E(c-Y)^2=\mathrm{Var}\,Y+(c-EY)^2$ with the moments $\mu$,
+    $m_2$ (second step), and the last says what the least eigenvalue is. The variances are
+    integrals; the odd targets have mean 0, and the squares of those with a root are integrated
+    over $[0,1]$.""",
+    uses=("L0", "C2"),
 )
 def c3():
     c, mu, m2 = sp.symbols("c mu m_2", real=True)
+    total, one, two = sp.symbols("S A B", real=True)
     steps = [
-        Entails((sp.Eq(g1**2 + g2**2, 1),), (g1 * y1 + g2 * y2) ** 2 <= y1**2 + y2**2),
+        Entails((total**2 <= one * two, sp.Eq(one, 1)), total**2 <= two),
         Identity(c**2 - 2 * c * mu + m2, (m2 - mu**2) + (c - mu) ** 2),
     ]
     for name, expected in VARIANCES.items():
@@ -139,15 +145,14 @@ def c3():
     proof=r"""A linear image of a subspace has at most its dimension (cited), so some $n \ne 0$
     has $n\cdot\hat y$ constant, and the arguments of C2 and C3 apply. For $D\ge d+1$ choose
     $d$ coordinates with sum $s$ and sum of squares $q$, one more equal to $-s$, others 0: the
-    sum is 0, and $q+s^2<D$ if $(d+1)q<D$, as $s^2\le dq$ (first two steps). Such a $z$ is the
+    sum is 0, and $q+s^2<D$ if $(d+1)q<D$, as $s^2\le dq$ by L0 (first step). Such a $z$ is the
     LayerNorm of $x=rz$ for one $r$: $v=r^2Q/D$ with $Q=\|z\|^2$, and $\sqrt{v+\epsilon}=r$
     (last step).""",
-    uses=("C2", "C3"),
+    uses=("L0", "C2", "C3"),
 )
 def c5():
     n, big = sp.symbols("n Q", real=True)
     return (
-        Entails((s**2 <= n * q, n > 0), (s + z2) ** 2 <= (n + 1) * (q + z2**2)),
         Entails((s**2 <= n * q, (n + 1) * q < d), q + s**2 < d),
         Entails(
             (sp.Eq(r**2 * (d - big), d * eps), sp.Eq(v * d, r**2 * big), d > 0),

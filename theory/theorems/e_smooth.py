@@ -19,8 +19,9 @@ def smoothness(functions: set[str]) -> str:
 @theorem(
     "D1",
     "Encoders of analytic parts are analytic",
-    r"""A graph that applies only exp, GELU, tanh, $1/x$ on $x\ge1$, $1/\sqrt{x}$ on
-    $x\ge\epsilon>0$ and affine maps is real-analytic in its inputs. If it is constant on one
+    r"""A graph of affine maps, products and functions that are real-analytic where they are
+    applied, such as exp, GELU, tanh, $1/x$ on $x\ge1$ and $1/\sqrt{x}$ on $x\ge\epsilon>0$, is
+    real-analytic in its inputs. If it is constant on one
     segment, it is constant on the whole line; so it is piecewise constant only if it is
     constant. With ReLU it is continuous and piecewise analytic.""",
     proof=r"""Sums, products and compositions of analytic functions are analytic, and an
@@ -118,6 +119,6 @@ def size():
 def no_lower_bound():
     eps = sp.Symbol("epsilon", positive=True)
     return (
-        Identity(yun_layers(sp.Integer(4), sp.Integer(2), sp.Rational(1, 5), 2), 2 * 10**8),
+        Identity(yun_layers(d, m, w, 2), 2 * 10**8, at=((d, 4), (m, 2), (w, sp.Rational(1, 5)))),
         Identity(sp.log(yun_layers(d, m, 2 * eps, 2)), sp.log(m) - d * m * sp.log(eps)),
     )

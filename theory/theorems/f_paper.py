@@ -13,11 +13,13 @@ SOURCE = "Nath, Khadilkar, Bhattacharyya, arXiv 2402.15478"
 @theorem(
     "P1",
     "Encoders cannot approximate smooth functions (theory)",
-    r"""The claim: Transformer encoders cannot approximate smooth functions. Read as "no
-    encoder, of whatever size, is within 0.002 of $e^x$ on $[-1,1]$", or of any smooth function
-    that is not trivial, it is false. That encoders without LayerNorm are dense in the
-    continuous functions in $L^p$ is the theorem of Yun et al., cited here and not proved; that
-    they are dense in the maximum norm is not claimed.""",
+    r"""The claim: Transformer encoders cannot approximate smooth functions. Read as "no encoder, of
+    whatever size, is within 0.002 of any smooth function that is not trivial", it is false: one
+    is, for $e^x$ on $[-1,1]$. Read as "some smooth function is out of reach of all of them", it is
+    true of encoders that end in LayerNorm without a head and have $D=d$ (C2, C3); for encoders
+    without LayerNorm and errors in $L^p$ it contradicts the theorem of Yun et al., cited here and
+    not proved; in the maximum norm nothing is claimed. Read as "some smooth functions of many
+    variables take very large encoders", it is neither proved nor refuted here.""",
     proof=r"""The paper's argument bounds the size of one construction from above (Size): a
     statement about that construction, conditional on it, and no lower bound for encoders
     (Size-is-no-lower-bound). What would be needed is a lower bound for all encoders; the
@@ -25,10 +27,11 @@ SOURCE = "Nath, Khadilkar, Bhattacharyya, arXiv 2402.15478"
     certificate, accepted by the independent checker when this page is proved, of ONE post-norm
     encoder layer with linear maps in front and behind that is within 0.002 of $e^x$ on all of
     $[-1,1]$, in real arithmetic. That the certificate's graph is what torch's layer computes
-    is tested, not proved; the step binds the graph by its digest. For generic Lipschitz
-    functions of many variables exponential size is the classical curse of dimensionality,
-    which encoders share with every other method. Without a linear head and with $D = d$ there
-    is a real obstruction (C2, C3), from geometry and not from piecewise constancy.""",
+    is tested, not proved; the step binds the graph by its digest. That refutes the first reading,
+    and is what the status says. The obstruction of the second comes from geometry, not from
+    piecewise constancy. Of the third: for generic Lipschitz functions exponential size is the
+    classical curse of dimensionality (known; not proved here), which encoders share with other
+    methods.""",
     source=SOURCE,
     refutes=True,
 )

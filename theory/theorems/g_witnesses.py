@@ -48,8 +48,8 @@ def w2():
     "W3",
     "ReLU sums interpolate",
     r"""$p(x)=\sum_k c_k\max(x-t_k,0)$ with $c_k$ the change of slope at $t_k$ is linear
-    between knots with the slopes asked for: one feed-forward layer computes any piecewise
-    linear function.""",
+    between knots with the slopes asked for: with a bias, one feed-forward layer computes any
+    continuous piecewise linear function on a bounded interval whose left end is a knot.""",
     proof=r"""Beyond a knot its term is $c_k(x-t_k)$, before it 0: passing it adds $c_k$ to the
     slope (for two places beyond the knot, and two before).""",
 )
@@ -70,9 +70,10 @@ def w3():
     "A sum of tokens by uniform attention",
     r"""With zero queries the attention weights of two tokens are $1/2$ each; values doubled,
     every token receives $x_1+x_2$: the paper's first target in its own tokens, without error,
-    by one layer without LayerNorm whose residual is cancelled by its feed-forward part.""",
+    by one layer without LayerNorm on features $(x_i, 0)$, which become $(0, x_1+x_2)$.""",
     proof=r"""Equal scores have equal exponentials, so equal weights that add up to 1 (first
-    step). ReLU gives the negative of a residual exactly: $-x=\max(-x,0)-\max(x,0)$ (second
+    step); the values go to the second half of the features. The feed-forward part takes the first
+    half away: ReLU gives the negative of a residual exactly: $-x=\max(-x,0)-\max(x,0)$ (second
     step).""",
 )
 def w4():
