@@ -170,10 +170,11 @@ def enclose(
 @app.command()
 @told
 def ops() -> None:
-    """List the operators of exported programs that are supported."""
-    from certify.ops import known_ops
+    """List the operators of exported programs: supported ones, then those that are not yet."""
+    from certify.ops import known_ops, unsupported_ops
 
-    table(("operator", "meaning"), [(name, doc) for name, doc in known_ops()])
+    table(("operator", "meaning"), known_ops())
+    table(("not supported", "because"), unsupported_ops())
 
 
 @app.command()
