@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import operator
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,9 @@ from certify.errors import BadRequest, Unsupported
 from certify.frontend.origin import shorten_trace
 from certify.ops import TABLE
 from theory.files import replace_file
+
+#: Warnings in which torch's exporter speaks to torch's authors.
+_OF_TORCH_ITSELF = (r"`isinstance\(treespec", "No complete tensor found")
 
 
 def export(
@@ -58,7 +62,10 @@ def _example(example_input: Any) -> torch.Tensor:
 
 def serialized(module: torch.nn.Module, example_input: Any) -> bytes:
     """What `export` writes, for the same arguments; it raises the same errors."""
-    return _serialize(_traced(module, _example(example_input)))
+    with warnings.catch_warnings():
+        for text in _OF_TORCH_ITSELF:
+            warnings.filterwarnings("ignore", message=text)
+        return _serialize(_traced(module, _example(example_input)))
 
 
 def _traced(module: torch.nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:

@@ -139,7 +139,7 @@ def _compare(name: str) -> Any:
             hidden = np.zeros(self.shape, bool) if self.hidden is None else self.hidden
             return hidden if name == "eq" else ~hidden
         parts = (exact(self, "a comparison"), exact(other, "a comparison"))
-        return (_COMPARE | _LOGIC)[name](*parts)
+        return np.asarray((_COMPARE | _LOGIC)[name](*parts))
 
     return rule
 
@@ -157,7 +157,7 @@ def logical_not(context: Context, self: Tensor) -> np.ndarray:
     array = exact(self)
     if array.dtype.kind != "b":
         raise CannotLower("the negation of something that is not a condition")
-    return ~array
+    return np.asarray(~array)
 
 
 @lowering("aten.any.default", "aten.any.dim", "aten.any.dims")

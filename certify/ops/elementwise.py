@@ -127,6 +127,23 @@ def div(context: Context, self: Tensor, other: Any) -> Tensor:
     return divide(context, self, other)
 
 
+@lowering("aten.div.Tensor_mode", "aten.div.Scalar_mode")
+def div_mode(
+    context: Context, self: Tensor, other: Any, rounding_mode: str | None = None
+) -> Tensor:
+    """self / other; rounded to an integer only where both are whole and constant."""
+    if rounding_mode is None:
+        return divide(context, self, other)
+    whole = [not isinstance(t, Value) and np.asarray(t).dtype.kind in "iu" for t in (self, other)]
+    if not all(whole) or (np.asarray(other) == 0).any():
+        raise CannotLower("a rounded quotient, which has jumps where its input varies")
+    x, y = np.asarray(self), np.asarray(other)
+    down = np.floor_divide(x, y)
+    if rounding_mode == "trunc":
+        down = down + ((down < 0) & (down * y != x))
+    return np.asarray(down)
+
+
 @lowering("aten.neg.default")
 def neg(context: Context, self: Tensor) -> Tensor:
     """-self."""

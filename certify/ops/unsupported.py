@@ -15,7 +15,7 @@ _BACKWARD = "a backward pass"
 _POOL = "pooling and resampling of images are not lowered yet"
 
 _REASONS: dict[str, str] = {
-    _JUMPS: "argmax argmin div.Scalar_mode div.Tensor_mode fmod.Scalar fmod.Tensor "
+    _JUMPS: "argmax argmin fmod.Scalar fmod.Tensor "
     "remainder.Scalar remainder.Tensor sort topk hardshrink heaviside threshold",
     _FUNCTION: "acos acosh asin asinh atan atan2 atan2.out atanh erfinv lgamma",
     _RANDOM: "rand randn randperm native_dropout bernoulli multinomial",
