@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from certify.errors import BadRequest, UnreadableFile
+from certify.errors import BadRequest, UnreadableFile, Unsupported
 from certify.frontend import Model, read
 from certify.frontend.agree import check_agreement
 from certify.frontend.export import serialized
@@ -54,8 +54,14 @@ def convert(source: Source, path: str | os.PathLike[str]) -> tuple[Model, float]
         Unsupported: torch.export cannot trace the module, or an operator has no lowering.
     """
     place = destination(path)
+    if os.path.exists(source.path) and os.path.realpath(source.path) == str(place):
+        raise BadRequest(f"{source.path}: would be overwritten by what is made of it; name another")
     module, example = _module(source)
-    data = serialized(module, example)
+    try:
+        data = serialized(module, example)
+    except Unsupported as error:
+        hint = "" if source.shape is not None else "; --shape gives the input another shape"
+        raise Unsupported(f"{source.path}: {error}{hint}") from error
     model = read(io.BytesIO(data), source.path)
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(POINTS, *model.inputs, dtype=torch.float64, generator=generator)

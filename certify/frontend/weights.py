@@ -142,7 +142,10 @@ def fill(module: torch.nn.Module, weights: Weights, path: str) -> torch.nn.Modul
     kinds = [t.dtype for t in [*own.values(), *weights.values()] if t.is_floating_point()]
     if kinds:
         module.to(functools.reduce(torch.promote_types, kinds))
-    module.load_state_dict(weights)
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadRequest(f"{path}: the module refuses the weights ({_reason(error)})") from error
     return module
 
 
