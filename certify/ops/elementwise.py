@@ -144,6 +144,12 @@ def div_mode(
     return np.asarray(down)
 
 
+@lowering("aten.floor_divide.default", "aten.floor_divide.Scalar")
+def floor_divide(context: Context, self: Tensor, other: Any) -> Tensor:
+    """self / other rounded down, of whole constants."""
+    return div_mode(context, self, other, "floor")
+
+
 @lowering("aten.neg.default")
 def neg(context: Context, self: Tensor) -> Tensor:
     """-self."""

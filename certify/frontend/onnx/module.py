@@ -178,9 +178,7 @@ def onnx_module(path: str, shape: tuple[int, ...] | None) -> tuple[OnnxModule, t
     shape = _shape(path, graph, shape)
     try:
         module = OnnxModule(graph, shape)
-    except UnreadableFile as error:
-        raise UnreadableFile(f"{path}: not a sound ONNX file: {error}") from error
-    except ValueError as error:
+    except (UnreadableFile, ValueError) as error:
         raise UnreadableFile(f"{path}: not a sound ONNX file: {error}") from error
     except Unsupported as error:
         raise Unsupported(f"{path}: {error}") from error
@@ -191,6 +189,11 @@ def _shape(path: str, graph: OnnxGraph, shape: tuple[int, ...] | None) -> tuple[
     declared = graph.shape
     if declared and declared[0] is None:
         declared = (1, *declared[1:])  # an open first axis is the batch
+    if not declared or declared[0] != 1:
+        raise Unsupported(
+            f"{path}: the input has the shape {declared}; export it with a batch of length 1, or "
+            "an open one"
+        )
     if shape is None and None not in declared:
         return declared
     fits = shape is not None and len(shape) == len(declared)

@@ -171,8 +171,10 @@ def array(tensor: Any) -> np.ndarray:
         Unsupported: it is not made of ordinary numbers.
         ValueError: it does not fit its own description.
     """
-    from onnx import numpy_helper
+    from onnx import external_data_helper, numpy_helper
 
+    if external_data_helper.uses_external_data(tensor):
+        raise ValueError(f"the tensor {tensor.name} in an attribute is stored in another file")
     out = numpy_helper.to_array(tensor)
     if out.dtype.name == "bfloat16":
         return out.astype(np.float32)  # exact
