@@ -14,7 +14,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from typer.testing import CliRunner
 
+from certify.cli import app
 from certify.errors import BadRequest, PlateauError, UnreadableFile, Unsupported
 from certify.evaluate import evaluate
 from certify.frontend import load
@@ -363,6 +365,7 @@ def test_command(net, code, tmp_path):
     assert done.returncode == 0 and not done.stderr
     assert "1 x 1 -> 1 x 1, 10 parameters" in done.stdout
     assert equals(load(tmp_path / "m.pt"), net)
-    bad = run(*arguments[:-1], "archs_for_convert:broken", cwd=code, env=environment)
-    assert bad.returncode == 2 and bad.stderr.startswith("--arch") and not bad.stdout
+    arguments = ["convert", *map(str, arguments[:-1]), arch("broken")]
+    bad = CliRunner().invoke(app, arguments)
+    assert bad.exit_code == 2 and bad.stderr.startswith("--arch") and not bad.stdout
     assert equals(load(tmp_path / "m.pt"), net)  # the old file is still there
