@@ -43,7 +43,8 @@ class Dtype:
         if self.name == "bfloat16":
             array = (array.astype(np.uint32) << 16).view(np.float32)
         if self.floating:
-            return array.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # signaling nans; they are refused later
+                return array.astype(np.float64)
         if self.name == "bool":
             return array != 0
         if self.name == "uint64" and (array >= 1 << 63).any():

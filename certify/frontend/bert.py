@@ -52,7 +52,7 @@ class BertEncoder(nn.Module):
             Unsupported: another kind of encoder.
         """
         super().__init__()
-        width, heads, layers, inner, places, types = _sizes(config)
+        width, heads, layers, inner, places, types = sizes(config)
         if not 0 < tokens <= places:
             raise BadRequest(f"this encoder takes 1 to {places} tokens, not {tokens}")
         self.positions = nn.Parameter(torch.zeros(places, width))
@@ -76,7 +76,12 @@ class BertEncoder(nn.Module):
         return x
 
 
-def _sizes(config: dict[str, Any]) -> list[int]:
+def sizes(config: dict[str, Any]) -> list[int]:
+    """Width, heads, layers, inner width, positions and token types.
+
+    Raises:
+        BadRequest: one is missing or impossible.
+    """
     names = (
         "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size",
         "max_position_embeddings", "type_vocab_size",
@@ -115,10 +120,6 @@ def from_folder(folder: str, shape: tuple[int, ...] | None) -> tuple[BertEncoder
         raise BadRequest(
             f"{folder}: the input is the embeddings of some tokens; give --shape 1,TOKENS,{width}"
         )
-    try:
-        module = BertEncoder(config, shape[1])
-    except (BadRequest, Unsupported) as error:
-        raise type(error)(f"{folder}: {error}") from error
     path = next(
         (p for n in ("model.safetensors", "pytorch_model.bin")
          if os.path.isfile(p := os.path.join(folder, n))), None,
@@ -128,8 +129,20 @@ def from_folder(folder: str, shape: tuple[int, ...] | None) -> tuple[BertEncoder
             f"{folder}: there is neither model.safetensors nor pytorch_model.bin in it; weights "
             "in several files are not read"
         )
-    stored = read_safetensors(path) if path.endswith(".safetensors") else read_checkpoint(path)
-    fill(module, _renamed(stored, len(module.layers), path), path)
+    try:
+        width, _, layers, inner, places, types = sizes(config)
+        stored = read_safetensors(path) if path.endswith(".safetensors") else read_checkpoint(path)
+        weights = _renamed(stored, layers, path)
+        # before anything of these sizes is made: the config may ask for any amount of memory
+        shapes = {"positions": (places, width), "types": (types, width)}
+        for name, size in (shapes | {"layers.0.linear1.weight": (inner, width)}).items():
+            if weights[name].shape != size:
+                raise BadRequest(f"{name} has the shape {tuple(weights[name].shape)}, not {size}")
+        module = BertEncoder(config, shape[1])
+    except (BadRequest, Unsupported) as error:
+        text = str(error)
+        raise type(error)(text if text.startswith(folder) else f"{folder}: {text}") from error
+    fill(module, weights, path)
     kind = next(module.parameters()).dtype
     return module, torch.zeros(shape, dtype=kind)
 
@@ -176,6 +189,8 @@ def _renamed(stored: Weights, layers: int, path: str) -> Weights:
         for i in range(layers):
             own, file = f"layers.{i}.", f"encoder.layer.{i}."
             qkv = [take(f"{file}attention.self.{n}.{part}") for n in ("query", "key", "value")]
+            if len({t.shape for t in qkv}) > 1 or qkv[0].dim() == 0:
+                raise BadRequest(f"{path}: query, key and value of layer {i} differ in shape")
             out[f"{own}self_attn.in_proj_{part}"] = torch.cat(qkv)
             for name, torchs in _LAYER.items():
                 out[f"{own}{torchs}.{part}"] = take(f"{file}{name}.{part}")

@@ -16,6 +16,7 @@ from certify.frontend import Model, read
 from certify.frontend.agree import check_agreement
 from certify.frontend.export import serialized
 from certify.frontend.sniff import Other, identify
+from certify.ops.context import bounded
 from theory.files import destination, replace_file
 
 #: Points at which the written graph is compared with the exported operators.
@@ -88,11 +89,14 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = text.replace(" ", "").split(",")
-    if not all(p.isascii() and p.isdigit() and 0 < int(p) < 1 << 20 for p in parts):
+    if not all(p.isascii() and p.isdigit() and len(p) < 9 and int(p) for p in parts):
         raise BadRequest(f"--shape {text!r} is not a list of sizes such as 1,2,4")
     if parts[0] != "1":
         raise BadRequest(f"--shape {text}: the first axis is the batch, and its length is 1")
-    return tuple(int(p) for p in parts)
+    try:
+        return bounded(tuple(int(p) for p in parts))
+    except ValueError as error:
+        raise BadRequest(f"--shape {text}: {error}") from error
 
 
 def _module(source: Source) -> tuple[torch.nn.Module, torch.Tensor]:

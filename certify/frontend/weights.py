@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 import zipfile
 from typing import Any
 
@@ -59,7 +60,9 @@ def read_checkpoint(path: str, key: str | None = None) -> Weights:
             if file.read(2) == b"PK":
                 with zipfile.ZipFile(file) as archive:
                     verify(archive)  # a small archive may claim to unpack to any size
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about formats of long ago, to torch's authors
+            data = torch.load(path, map_location="cpu", weights_only=True)
     except Damaged as error:
         raise UnreadableFile(f"{path}: not a sound checkpoint: {error}") from error
     except (*BROKEN_ZIP, Exception) as error:  # the unpickler refuses in many ways
@@ -124,7 +127,7 @@ def fill(module: torch.nn.Module, weights: Weights, path: str) -> torch.nn.Modul
     Raises:
         BadRequest: names, shapes or types do not match.
     """
-    own = module.state_dict()
+    own = _own(module)
     weights = _with_ties(own, _unwrapped(own, weights))
     _check_names(own, weights, path)
     for name, tensor in own.items():
@@ -149,6 +152,22 @@ def fill(module: torch.nn.Module, weights: Weights, path: str) -> torch.nn.Modul
     return module
 
 
+def _own(module: torch.nn.Module) -> Weights:
+    """The module's tensors by name.
+
+    Raises:
+        BadRequest: some are not there yet.
+    """
+    tensors = module.state_dict()
+    for name, tensor in tensors.items():
+        if torch.nn.parameter.is_lazy(tensor) or tensor.is_meta:
+            raise BadRequest(
+                f"{printable(name)} of the architecture has no size or no memory yet (a lazy "
+                "module, or one on the meta device); build it with its sizes, on the CPU"
+            )
+    return tensors
+
+
 def _unwrapped(own: Weights, weights: Weights) -> Weights:
     """The weights under the module's own names, where taking off prefixes gives them."""
     best, tried = weights, weights
@@ -167,10 +186,13 @@ def _with_ties(own: Weights, weights: Weights) -> Weights:
     out = dict(weights)
     for name in own.keys() - weights.keys():
         for other in own.keys() & weights.keys():
-            same = own[other].data_ptr() == own[name].data_ptr() and own[name].numel()
-            if same and own[other].shape == own[name].shape:
+            if own[name].numel() and _place(own[name]) == _place(own[other]):
                 out[name] = weights[other]
     return out
+
+
+def _place(tensor: torch.Tensor) -> tuple[object, ...]:
+    return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 
 
 def _check_names(own: Weights, weights: Weights, path: str) -> None:

@@ -8,6 +8,7 @@ are not: constants of the model stay operators, so that the graph means them wit
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from torch import nn
 
 import certify.frontend.onnx.rearranging  # noqa: F401  (fills the table)
 from certify.errors import BadRequest, UnreadableFile, Unsupported
+from certify.frontend.lower import MISFIT
 from certify.frontend.onnx.operators import OPERATORS, Arguments
 from certify.frontend.onnx.reading import OnnxGraph, OnnxNode, read_onnx
+from certify.frontend.origin import printable
 from certify.ops.context import bounded
 
 
@@ -55,15 +58,44 @@ class OnnxModule(nn.Module):
                 )
             else:
                 key = re.sub(r"\W+", "_", node.label).strip("_")
-                key = f"{key}_{place}" if key in self.steps or key in dir(nn.ModuleDict) else key
-                self.steps[key or f"node_{place}"] = Step(node, graph.opset)
+                self.steps[f"{key}_{place}"] = Step(node, graph.opset)
         with torch.no_grad():  # shapes only: a hostile file may ask for any amount of memory
             dtype = torch.from_numpy(np.zeros(0, graph.dtype)).dtype
-            self._run(torch.zeros(bounded(shape), dtype=dtype, device="meta"), building=True)
+            self._prepare(torch.zeros(bounded(shape), dtype=dtype, device="meta"))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The graph's one output."""
-        return self._run(x, building=False)
+        values: dict[str, Any] = {self.graph.input: x}
+        for step in self._open_steps():
+            given = [self._value(name, values) for name in step.node.inputs]
+            out = step(given, self._tensors(step.node.inputs, given))
+            outputs = out if isinstance(out, tuple) else (out,)
+            values.update(zip(step.node.outputs, outputs, strict=False))
+        last = (self.graph.output,)
+        return self._tensors(last, [self._value(last[0], values)])[0]
+
+    def _prepare(self, x: torch.Tensor) -> None:
+        """Compute what does not depend on the input, and hold what the rest will need of it."""
+        values: dict[str, Any] = {self.graph.input: x}
+        for step in self._open_steps():
+            node = step.node
+            given = [self._value(name, values) for name in node.inputs]
+            outputs = _shapes(step, given)
+            known = all(v is None or isinstance(v, np.ndarray) for v in given)
+            if known and not any(torch.is_tensor(t) and t.is_floating_point() for t in outputs):
+                outputs = _told(step, given, [_tensor(v, "cpu") for v in given])
+                outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+                outputs = tuple(np.asarray(t) for t in outputs)
+            else:
+                self._hold(node.inputs, given)
+            for name, result in zip(node.outputs, outputs, strict=False):
+                (self.static if isinstance(result, np.ndarray) else values)[name] = result
+        self._hold((self.graph.output,), [self._value(self.graph.output, values)])
+
+    def _open_steps(self) -> Iterator[Step]:
+        for step in self.steps.values():
+            if not all(name in self.static for name in step.node.outputs if name):
+                yield step
 
     def _keep(self, name: str, value: np.ndarray, *, parameter: bool) -> None:
         if value.dtype.kind != "f":
@@ -76,77 +108,66 @@ class OnnxModule(nn.Module):
             self.register_buffer(slot, tensor)
         self.held[name] = slot
 
-    def _run(self, x: torch.Tensor, *, building: bool) -> torch.Tensor:
-        values: dict[str, Any] = {self.graph.input: x}
-        for step in self.steps.values():
-            node = step.node
-            if all(name in self.static for name in node.outputs if name):
-                continue
-            given = [self._value(name, values) if name else None for name in node.inputs]
-            fixed = building and all(v is None or isinstance(v, np.ndarray) for v in given)
-            if fixed:
-                tensors = [None if v is None else torch.from_numpy(v.copy()) for v in given]
-            else:
-                tensors = self._tensors(node.inputs, given, building=building)
-            out = _told(step, given, tensors) if building else step(given, tensors)
-            outputs = out if isinstance(out, tuple) else (out,)
-            for name, result in zip(node.outputs, outputs, strict=False):
-                if building and _is_static(result, fixed):
-                    self.static[name] = np.asarray(result)
-                elif name:
-                    bounded(tuple(result.shape))
-                    values[name] = result.to("meta") if building else result
-                    self._tensors(node.inputs, given, building=building)
-        last = self.graph.output
-        return self._tensors((last,), [self._value(last, values)], building=building)[0]
-
     def _value(self, name: str, values: dict[str, Any]) -> Any:
+        if not name:
+            return None
         if name in values:
             return values[name]
         if name in self.static:
             return self.static[name]
         if name in self.held:
             return getattr(self, self.held[name])
-        raise UnreadableFile(f"{name} is used before it is computed")
+        raise UnreadableFile(f"{printable(name)} is used before it is computed")
 
-    def _tensors(self, names: tuple[str, ...], given: list[Any], *, building: bool) -> list[Any]:
-        """Values as tensors; a static one is held as a buffer, made while building."""
-        out = []
+    def _hold(self, names: tuple[str, ...], given: list[Any]) -> None:
+        """Keep known arrays as buffers, to be tensors in a trace."""
         for name, value in zip(names, given, strict=True):
-            if isinstance(value, np.ndarray):
-                if name not in self.held:
-                    slot = f"held_{len(self.held)}"
-                    self.register_buffer(slot, torch.from_numpy(value.copy()))
-                    self.held[name] = slot
-                value = getattr(self, self.held[name])
-            out.append(value.to("meta") if building and value is not None else value)
-        return out
+            if isinstance(value, np.ndarray) and name not in self.held:
+                slot = f"held_{len(self.held)}"
+                self.register_buffer(slot, torch.from_numpy(value.copy()))
+                self.held[name] = slot
+
+    def _tensors(self, names: tuple[str, ...], given: list[Any]) -> list[Any]:
+        return [
+            getattr(self, self.held[name]) if isinstance(value, np.ndarray) else value
+            for name, value in zip(names, given, strict=True)
+        ]
 
 
-def _is_static(result: Any, fixed: bool) -> bool:
-    if isinstance(result, np.ndarray):
-        return True
-    return fixed and not result.is_floating_point()
+def _tensor(value: Any, device: str) -> Any:
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value.copy())
+    return value if value is None else value.to(device)
+
+
+def _shapes(step: Step, given: list[Any]) -> tuple[Any, ...]:
+    """The results of one node as tensors without memory; an array where only shapes count."""
+    out = _told(step, given, [_tensor(v, "meta") for v in given])
+    outputs = out if isinstance(out, tuple) else (out,)
+    for result in outputs:
+        bounded(tuple(result.shape))
+    return outputs
 
 
 def _told(step: Step, given: list[Any], tensors: list[Any]) -> Any:
-    """Run one node for its shapes.
+    """Run one node while the module is built.
 
     Raises:
         Unsupported: an argument that must be known depends on the input.
         UnreadableFile: the node's arguments do not fit each other.
     """
-    where = f"{step.node.operator} ({step.node.label})"
+    node = step.node
     try:
         return step(given, tensors)
     except Unsupported as error:
         raise Unsupported(
-            f"cannot certify ONNX's {step.node.operator}: {error}.\n"
-            f"  in the model:  {step.node.label}"
+            f"cannot certify ONNX's {node.operator}: {error}.\n  in the model:  {node.label}"
         ) from error
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError, ArithmeticError) as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise UnreadableFile(f"{where} does not fit its arguments ({reason})") from error
+        reason = printable(str(error).strip().split("\n")[0], limit=200) or type(error).__name__
+        raise UnreadableFile(
+            f"{node.operator} ({node.label}) does not fit its arguments ({reason})"
+        ) from error
 
 
 def _constant(node: OnnxNode) -> np.ndarray:
@@ -157,7 +178,9 @@ def _constant(node: OnnxNode) -> np.ndarray:
         ("value_int", np.int64),
         ("value_ints", np.int64),
     ):
-        if name in node.attributes:
+        if kind is None and isinstance(node.attributes.get(name), np.ndarray):
+            return node.attributes[name]
+        if kind is not None and name in node.attributes:
             return np.asarray(node.attributes[name], dtype=kind)
     raise Unsupported(f"the constant {node.label} is neither a tensor nor numbers")
 
@@ -178,8 +201,9 @@ def onnx_module(path: str, shape: tuple[int, ...] | None) -> tuple[OnnxModule, t
     shape = _shape(path, graph, shape)
     try:
         module = OnnxModule(graph, shape)
-    except (UnreadableFile, ValueError) as error:
-        raise UnreadableFile(f"{path}: not a sound ONNX file: {error}") from error
+    except (UnreadableFile, *MISFIT) as error:
+        reason = printable(str(error), limit=300) or type(error).__name__
+        raise UnreadableFile(f"{path}: not a sound ONNX file: {reason}") from error
     except Unsupported as error:
         raise Unsupported(f"{path}: {error}") from error
     return module, torch.zeros(shape, dtype=torch.from_numpy(np.zeros(0, graph.dtype)).dtype)

@@ -108,8 +108,8 @@ def _graph(model: Any) -> OnnxGraph:
     graph = model.graph
     if graph.sparse_initializer:
         raise Unsupported("it holds sparse tensors; export it with ordinary ones")
-    constants = {t.name: array(t) for t in graph.initializer}
-    inputs = [v for v in graph.input if v.name not in constants]
+    constants = {_text(t.name): array(t) for t in graph.initializer}
+    inputs = [v for v in graph.input if _text(v.name) not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise Unsupported(
             f"it has {len(inputs)} inputs and {len(graph.output)} outputs, and one tensor to one "
@@ -117,13 +117,17 @@ def _graph(model: Any) -> OnnxGraph:
         )
     kind = inputs[0].type.tensor_type
     shape = tuple(d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim)
+    nodes = tuple(_node(n, i) for i, n in enumerate(graph.node))
+    names = [inputs[0].name, *constants, *(o for n in nodes for o in n.outputs if o)]
+    if len(set(names)) != len(names):
+        raise ValueError("a name stands for two values")
     return OnnxGraph(
         input=inputs[0].name,
         shape=shape,
         dtype=_dtype(kind.elem_type),
-        output=graph.output[0].name,
+        output=_text(graph.output[0].name),
         constants=constants,
-        nodes=tuple(_node(n, i) for i, n in enumerate(graph.node)),
+        nodes=nodes,
         opset=opset,
     )
 
@@ -143,8 +147,8 @@ def _dtype(code: int) -> np.dtype:
 def _node(node: Any, place: int) -> OnnxNode:
     from onnx import helper
 
-    label = printable(node.name or f"node {place}", limit=100)
-    if node.domain not in ("", "ai.onnx"):
+    label = printable(_text(node.name) or f"node {place}", limit=100)
+    if _text(node.domain) not in ("", "ai.onnx"):
         raise Unsupported(
             f"cannot certify {printable(node.domain)}.{printable(node.op_type)}: not a standard "
             f"ONNX operator.\n  in the model:  {label}"
@@ -159,9 +163,15 @@ def _node(node: Any, place: int) -> OnnxNode:
             )
         if type(value).__name__ == "TensorProto":
             value = array(value)
-        attributes[item.name] = value.decode() if isinstance(value, bytes) else value
-    inputs, outputs = tuple(node.input), tuple(node.output)
-    return OnnxNode(node.op_type, inputs, outputs, attributes, label)
+        attributes[_text(item.name)] = value.decode() if isinstance(value, bytes) else value
+    inputs, outputs = (tuple(_text(n) for n in names) for names in (node.input, node.output))
+    return OnnxNode(printable(_text(node.op_type), limit=60), inputs, outputs, attributes, label)
+
+
+def _text(name: Any) -> str:
+    if not isinstance(name, str):  # the reader returns bytes that are no text as they are
+        raise ValueError("a name is not text")
+    return name
 
 
 def array(tensor: Any) -> np.ndarray:

@@ -154,6 +154,9 @@ REFUSED = {
     "huge": ({"intermediate_size": 1 << 40}, None, (1, 3, 6), BadRequest, "not a size"),
     "fewer layers": ({"num_hidden_layers": 1}, weights(), (1, 3, 6), BadRequest, "more layers"),
     "more layers": ({"num_hidden_layers": 3}, weights(), (1, 3, 6), BadRequest, "no tensor enc"),
+    "endless": ({"num_hidden_layers": 1 << 20}, weights(), (1, 3, 6), BadRequest, "no tensor enc"),
+    "large": ({"intermediate_size": 1 << 20}, weights(), (1, 3, 6), BadRequest, "not (1048576, 6)"),
+    "longer": ({"max_position_embeddings": 9}, weights(), (1, 3, 6), BadRequest, "not (9, 6)"),
     "wider": ({"intermediate_size": 11}, weights(), (1, 3, 6), BadRequest, "has the shape (10, 6)"),
     "missing": (
         {}, without("encoder.layer.1.output.dense.bias"), (1, 3, 6), BadRequest,

@@ -77,6 +77,13 @@ def text():
 def argument(width):
     return net()
 
+def meta():
+    with torch.device("meta"):
+        return net()
+
+def lazy():
+    return nn.LazyLinear(1)
+
 number = 3
 """
 
@@ -200,6 +207,8 @@ def test_input_shape(tmp_path):
     for text in ("", "1,x", "1,-2", "0", "1,,2", "1,99999999999"):
         with pytest.raises(BadRequest, match="is not a list of sizes"):
             parse_shape(text)
+    with pytest.raises(BadRequest, match="absurd shape"):
+        parse_shape("1,100000,100000")
     with pytest.raises(BadRequest, match="the first axis is the batch"):
         parse_shape("2,3")
 
@@ -215,6 +224,8 @@ def test_input_shape(tmp_path):
         (arch("argument"), "callable without arguments"),
         (arch("broken"), "RuntimeError: no such dataset (archs_for_convert.py:"),
         (arch("leaving"), "SystemExit: 3"),
+        (arch("meta"), "has no size or no memory yet"),
+        (arch("lazy"), "has no size or no memory yet"),
         (arch("text"), "it returned a str, not a module"),
         (None, "say how to build the module with --arch"),
     ],

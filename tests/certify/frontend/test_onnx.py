@@ -281,10 +281,6 @@ def test_open_shapes(tmp_path):
     assert "batch of length 1" in refused(path, Unsupported)
 
 
-def constant_of(shape):
-    return {"s": np.array(shape, i64)}
-
-
 HOSTILE = {
     "huge constant": [helper.make_node("ConstantOfShape", ["s"], ["y"])],
     "huge expand": [helper.make_node("Expand", ["x", "s"], ["y"])],
@@ -297,14 +293,51 @@ HOSTILE = {
     "outside": [helper.make_node("Gather", ["x", "s"], ["y"])],
     "axis": [helper.make_node("Softmax", ["x"], ["y"], axis=9)],
     "attribute": [helper.make_node("Concat", ["x", "x"], ["y"])],
+    "twice": [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Abs", ["x"], ["y"])],
+    "huge join": [
+        helper.make_node("Range", ["zero", "million", "one"], ["r"]),
+        helper.make_node("Concat", ["r"] * 999, ["all"], axis=0),
+        helper.make_node("Add", ["x", "all"], ["y"]),
+    ],
+    "huge product": [
+        helper.make_node("Range", ["zero", "million", "one"], ["r"]),
+        helper.make_node("Reshape", ["r", "column"], ["c"]),
+        helper.make_node("Mul", ["r", "c"], ["all"]),
+        helper.make_node("Reshape", ["x", "all"], ["y"]),
+    ],
     "cycle": [helper.make_node("Add", ["x", "z"], ["y"]), helper.make_node("Relu", ["y"], ["z"])],
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_contradictions(name, tmp_path):
-    path = saved(tmp_path / "m.onnx", HOSTILE[name], constants=constant_of([1 << 40, 99, 4]))
+    constants = {"s": whole(1 << 40, 99, 4), "column": whole(-1, 1)}
+    constants |= {"zero": np.array(0), "one": np.array(1), "million": np.array(1 << 20)}
+    path = saved(tmp_path / "m.onnx", HOSTILE[name], constants=constants)
     assert "not a sound" in refused(path, UnreadableFile)
+
+
+def test_names_that_look_alike(tmp_path):
+    """Labels become names of modules; none replaces another."""
+    labels = ["a", "a_1", "a.1", "a/1", "keys", "", "b\x1b[31m"]
+    nodes = [
+        helper.make_node("Add", [f"h{i}", "w"], [f"h{i + 1}"], name=label)
+        for i, label in enumerate(labels)
+    ]
+    nodes[0].input[0], nodes[-1].output[0] = "x", "y"
+    path = saved(tmp_path / "m.onnx", nodes, constants={"w": f32(1.0)})
+    model = against_reference(path)
+    assert len(model.graph.nodes) == len(labels)
+
+
+@pytest.mark.parametrize("node", [("Identity", ["x"]), ("Identity", ["w"]), ("Shape", ["x"])])
+def test_trivial_models(node, tmp_path):
+    nodes = [helper.make_node(*node, ["y"])]
+    path = saved(tmp_path / "m.onnx", nodes, constants={"w": real(2)})
+    try:
+        against_reference(path)
+    except PlateauError as error:
+        assert "certify" in str(error) or "input" in str(error)
 
 
 def test_growing_without_end(tmp_path):
