@@ -136,6 +136,8 @@ def _dtype(code: int) -> np.dtype:
     from onnx import helper
 
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(code))
+    if dtype.name == "bfloat16":
+        raise Unsupported("its input is of type bfloat16; export it in float32")
     if dtype.kind != "f":
         raise Unsupported(
             f"its input is of type {dtype.name}, and functions of real numbers are certified; "

@@ -77,6 +77,9 @@ def text():
 def argument(width):
     return net()
 
+def two():
+    return nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+
 def meta():
     with torch.device("meta"):
         return net()
@@ -197,6 +200,8 @@ def test_strided_shared_and_tied(net, tmp_path):
     save_file({"a.weight": torch.ones(1, 1), "a.bias": torch.ones(1)}, tmp_path / "t.safetensors")
     tied = made(tmp_path / "t.safetensors", "Tied")
     assert evaluate(tied.graph, POINTS)["model"][0].item() == 1.0
+    torch.save({"0.weight": torch.ones(1, 1), "0.bias": torch.ones(1)}, tmp_path / "u.pt")
+    assert "2 missing from the file" in refused(tmp_path / "u.pt", name="two")
 
 
 def test_input_shape(tmp_path):
@@ -293,10 +298,10 @@ def test_nothing_is_unpickled_but_tensors(net, tmp_path):
 
     class Hidden:  # a name that looks harmless is not executed either
         def __reduce__(self):
-            return torch.hub.load, ("nowhere", "nothing")
+            return torch.save, (1, str(tmp_path / "executed"))
 
-    torch.save({"model": net.state_dict(), "x": Hidden()}, tmp_path / "hub.pt")
-    assert "cannot be read as tensors alone" in refused(tmp_path / "hub.pt", UnreadableFile)
+    torch.save({"model": net.state_dict(), "x": Hidden()}, tmp_path / "hidden.pt")
+    assert "cannot be read as tensors alone" in refused(tmp_path / "hidden.pt", UnreadableFile)
     assert not (tmp_path / "executed").exists()
 
 
