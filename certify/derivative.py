@@ -43,9 +43,8 @@ def derive(graph: Graph) -> Graph:
         tangents[number] = _tangent(builder, node, [tangents[i] for i in node.inputs])
     outputs = {}
     for name, number in graph.outputs.items():
-        tangent = tangents[number]
-        zero = np.zeros(graph.shape(number))
-        outputs[name] = builder.constant(zero) if tangent is None else tangent
+        tangent, nowhere = tangents[number], np.full(graph.shape(number), -1)
+        outputs[name] = builder.gather(0, nowhere) if tangent is None else tangent
     return builder.graph(**outputs)
 
 
@@ -57,6 +56,8 @@ def _tangent(builder: Builder, node: Node, dx: list[int | None]) -> int | None:
         case Gather(index):
             return None if bool((index < 0).all()) else builder.gather(dx[0], index)
         case Affine(weight, scale, divisor, _):
+            if any(part is not None and not part.any() for part in (weight, scale)):
+                return None
             return builder.affine(dx[0], weight=weight, scale=scale, divisor=divisor)
         case Add():
             return _sum(builder, *dx)

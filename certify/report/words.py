@@ -60,8 +60,8 @@ def _answer(report: Report) -> str:
 def _resolution(report: Report) -> Iterator[str]:
     """The certified resolution, beside the width of steps at the accuracy that is proved."""
     (lo, hi, window), tau, name = report.longest, report.options.tau, report.target.noun
-    if report.known.target_total[1] == 0:
-        return
+    if report.known.target_total[0] <= 0:
+        return  # no window decides
     if hi == 0:
         yield (
             f"Certified resolution: at no width is a window a {tau!r}-plateau where {name} varies "
