@@ -98,9 +98,8 @@ def step_width(report: Report) -> float | None:
 
 
 def _smoothness(report: Report) -> Iterator[str]:
-    lo, hi = float(report.known.range[0].min()), float(report.known.range[1].max())
-    if lo == hi:
-        yield "It is constant."
+    if report.structure.smoothness == "constant":
+        yield "It is constant: nothing leads from its input to its output."
     elif report.structure.smoothness == "analytic":
         yield "It is real-analytic, so constant on no interval unless on the whole line (D1)."
     else:
