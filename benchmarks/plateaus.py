@@ -1,9 +1,9 @@
 """What the paper's claim costs to decide: `python -m benchmarks.plateaus [NAMES]`, two tables.
 
-First: the whole zoo at width 1/16, tau 0.1, median of three runs in this process. Then how tight the
-bounds are on 64 cells: certified variation over that of a dense sample, and how far the certified
-range of the derivative reaches beyond the sampled one, as a part of the largest sampled |slope| of
-the cell, on cells where the derivative does not vanish.
+First: the whole zoo at width 1/16, tau 0.1, median of three runs in this process. Then how tight
+the bounds are on 64 cells: certified variation over that of a dense sample, and how far the
+certified range of the derivative reaches beyond the sampled one, as a part of the largest sampled
+|slope| of the cell, on cells where the derivative does not vanish.
 """
 
 from __future__ import annotations
