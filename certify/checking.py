@@ -15,6 +15,7 @@ from certify.crosschecks import CrossCheck, Evidence, cross_check
 from certify.errors import BadRequest
 from certify.frontend import Model, load
 from certify.frontend.agree import check_agreement
+from certify.frontend.curve import points
 from certify.frontend.target import compare, model_graph
 from certify.goal import Brackets
 from certify.options import Options, partition
@@ -169,8 +170,11 @@ def check_graph(
     graph = compare(model, expression, options.output)
     lo, hi = options.domain
     cells = partition(lo, hi, options)
-    points = torch.linspace(lo, hi, 17, dtype=torch.float64).reshape(-1, *model.inputs)
-    agreement = check_agreement(model, points)
+    places = torch.linspace(lo, hi, 17, dtype=torch.float64).reshape(-1, *model.inputs)
+    if model.whole is None:
+        agreement = check_agreement(model, places)
+    else:
+        agreement = check_agreement(model.whole, points(model, places))
     problem = Problem(graph, cells)
     goal = options.goal if sup else replace(options.goal, sup=False, plateaus=False)
     outcome = search(problem, goal, options.limits, watch)

@@ -62,6 +62,13 @@ def check(
     memory: MiB = 4096.0,
     jobs: Jobs = 1,
     output: Output = None,
+    segment: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A.json B.json", help="From input A, t = 0, straight to B, t = 1."),
+    ] = None,
+    curve: Annotated[
+        str | None, typer.Option(metavar="EXPR,...", help="Every input as an expression in t.")
+    ] = None,
     json: Json = None,
     certificate: Annotated[
         str | None, typer.Option(metavar="PATH", help="Write a certificate, packed if PATH is .gz.")
@@ -78,12 +85,17 @@ def check(
     place = None if json in (None, "-") else destination(json)
     if certificate is not None:
         destination(certificate)
+    if segment is not None and curve is not None:
+        raise BadRequest("--segment and --curve exclude each other")
     from certify import checking
     from certify.options import Options
     from certify.run import Limits
     from theory.targets import find_target
 
-    wanted = find_target(target, domain)
+    if segment is None and curve is None:
+        subject, wanted = model, find_target(target, domain)
+    else:
+        subject, wanted = _along(model, target, domain, output, curve or segment)
     options = Options(
         domain=domain,
         cells=cells,
@@ -103,7 +115,7 @@ def check(
     )
     _threads(jobs)
     with _progress() as watch:
-        report = checking.check(model, wanted, options, watch)
+        report = checking.check(subject, wanted, options, watch)
     from certify.report import data, text
     from certify.report.proof import prove
 
@@ -229,6 +241,22 @@ def targets() -> None:
 
     rows = [(t.name, t.text, f"[{t.domain[0]:g}, {t.domain[1]:g}]") for t in TARGETS.values()]
     table(("target", "expression", "domain"), rows)
+
+
+def _along(
+    model: str,
+    target: str,
+    domain: tuple[float, float] | None,
+    output: int | None,
+    path: str | tuple[str, str],
+) -> tuple:
+    """The model along a curve, or a segment between two files, and the target there."""
+    from certify.frontend import curve, load
+    from theory.curves import target_along
+
+    found = curve.curve(path) if isinstance(path, str) else curve.straight(*path)
+    domain = domain or (None if isinstance(path, str) else (0.0, 1.0))
+    return curve.along(load(model), found), target_along(target, found.texts, output or 0, domain)
 
 
 def _deliver(data: dict, words: str, json: str | None, place: Path | None) -> None:

@@ -116,6 +116,15 @@ def parse(text: str) -> sp.Expr:
         ) from None
 
 
+def meaning(function: str) -> sp.Expr:
+    """What the name of a registered function, or an expression in `x`, stands for.
+
+    Raises:
+        BadRequest: it is neither.
+    """
+    return FUNCTIONS[function].expression if function in FUNCTIONS else parse(function)
+
+
 @contextmanager
 def _seconds(limit: float) -> Iterator[None]:
     """Raise TimeoutError after so many seconds, where the system and the thread have alarms.

@@ -34,7 +34,7 @@ class Node:
         weight: affine: rows, or None.
         scale, bias: affine: flat, as many as the value has entries, or None.
         divisor: affine.
-        function: apply: a name of `theory.functions.FUNCTIONS`.
+        function: apply: a name of `theory.functions.FUNCTIONS`, or an expression in x.
     """
 
     kind: str

@@ -28,6 +28,7 @@ from certify.certificate import (
 )
 from certify.certificate.writing import digest
 from certify.errors import BadRequest, UnreadableFile
+from theory.expressions import meaning
 from theory.expressions import parse as parse_expression
 from theory.functions import FUNCTIONS
 
@@ -35,6 +36,7 @@ MOST_BYTES = 2**28  # of JSON, unpacked
 MOST_VALUES = 5 * 10**6  # strings and lists in it, an object for 4: this bounds the memory
 MOST_ENTRIES = 2**19  # numbers that the graph computes
 MOST_CLAIMS = 16
+MOST_FUNCTIONS = 64  # expressions as functions of the graph; names are not counted
 MOST_PRODUCTS = 2**28  # multiplications in its affine maps and matrix products
 
 FIELDS = ("schema", "tool", "trust", "model", "target", "domain", "semantics", "stated", "claims",
@@ -284,12 +286,15 @@ def _network(data: dict) -> Network:
     _keys(data, ("input", "nodes", "output"), "graph")
     shapes = [_shape(data["input"], "graph.input")]
     entries = products = 0
-    nodes = []
+    nodes, functions = [], set()
     for item, where in _objects(data, "nodes"):
         of = _get(item, "of", list, f"{where}.of")
         inputs = tuple(_integer(i, 0, len(shapes) - 1, f"{where}.of") for i in of)
         node = _node(item, inputs, [shapes[i] for i in inputs], where)
         nodes.append(node)
+        if node.kind == "apply" and node.function not in functions:
+            functions.add(node.function)
+            _check_function(node.function, len(functions - set(FUNCTIONS)), where)
         shapes.append(node.shape)
         entries += math.prod(node.shape)
         inner = shapes[inputs[0]][-1:] if node.weight or node.kind == "matmul" else (1,)
@@ -300,6 +305,16 @@ def _network(data: dict) -> Network:
     if math.prod(shapes[output]) != 1:
         raise Malformed("graph.output is not a single number")
     return Network(shapes[0], tuple(nodes), output)
+
+
+def _check_function(text: str, own: int, where: str) -> None:
+    """A registered function's name, or an expression, of which there may be a few."""
+    try:
+        meaning(text)
+    except BadRequest as error:
+        raise Malformed(f"{where}.function: {error}") from None
+    if own > MOST_FUNCTIONS:
+        raise Malformed(f"{where}: more than {MOST_FUNCTIONS} functions that have no name")
 
 
 def _node(item: dict, inputs: tuple[int, ...], of: list[tuple[int, ...]], where: str) -> Node:
@@ -334,7 +349,7 @@ def _node(item: dict, inputs: tuple[int, ...], of: list[tuple[int, ...]], where:
         fits = fits and of[0][-1] == of[1][-2] and shape == (*of[0][:-1], of[1][-1])
     elif kind == "apply":
         more["function"] = _get(item, "function", str, f"{where}.function")
-        fits = shape == of[0] and more["function"] in FUNCTIONS
+        fits = shape == of[0]
     else:
         fits = shape == of[0] == of[1]
     if not fits:

@@ -11,8 +11,7 @@ from flint import arb, arb_mat, arb_poly
 from certify.certificate import Certificate, Node
 from theory.arb import bounds
 from theory.derivatives import derivative
-from theory.expressions import parse
-from theory.functions import FUNCTIONS
+from theory.expressions import meaning, parse
 from theory.intervals import Pair, outward
 from theory.polynomials import NAN, Polynomials, ends, finite
 
@@ -34,9 +33,11 @@ class Evaluator:
         self.network, self.slopes = certificate.network, slopes
         self.target = parse(certificate.target["expression"])
         self.last_use = {i: n for n, node in enumerate(self.network.nodes, 1) for i in node.inputs}
+        nodes = list(enumerate(self.network.nodes, 1))
+        self.functions = {n: meaning(node.function) for n, node in nodes if node.kind == "apply"}
         self.weights = {
             n: arb_mat([list(row) for row in node.weight]).transpose()
-            for n, node in enumerate(self.network.nodes, 1)
+            for n, node in nodes
             if node.weight is not None
         }
 
@@ -98,7 +99,7 @@ class Evaluator:
             parts = (self._step(algebra, number, node, of) for of in ([dx[0], x[1]], [x[0], dx[1]]))
             return [a + b for a, b in zip(*parts, strict=True)]
         if node.kind == "apply":
-            slope = derivative(FUNCTIONS[node.function].expression)
+            slope = derivative(self.functions[number])
             steep = (algebra.function(slope, p) for p in x[0])
             return [algebra.mul(s, p) for s, p in zip(steep, dx[0], strict=True)]
         return self._step(algebra, number, replace(node, bias=None), dx)
@@ -127,6 +128,6 @@ class Evaluator:
                 rows, inner = self.network.shape(node.inputs[0])[-2:]
                 return algebra.matmul(*x, rows, inner, node.shape[-1])
             case "apply":
-                expression = FUNCTIONS[node.function].expression
+                expression = self.functions[number]
                 return [algebra.function(expression, p) for p in x[0]]
         raise ValueError(f"{node.kind} is no primitive")

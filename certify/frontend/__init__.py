@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from certify.errors import UnreadableFile, Unsupported
 from certify.frontend.archive import CHUNK, read_archive
@@ -15,6 +15,9 @@ from certify.frontend.origin import printable
 from certify.frontend.program import Program
 from certify.frontend.sniff import Other, identify
 from certify.graph import Graph, Shape
+
+if TYPE_CHECKING:
+    from certify.frontend.curve import Curve
 
 __all__ = ["Model", "Program", "load"]
 
@@ -31,6 +34,8 @@ class Model:
         inputs: shape of the input, with its batch axis of length 1.
         outputs: shape of the output, as the module returns it.
         program: the archive's own operators, for `certify.frontend.agree`.
+        curve, whole: of a model along a curve (`certify.frontend.curve`): the curve, and the
+            model with all its inputs; else None.
     """
 
     path: str
@@ -40,6 +45,8 @@ class Model:
     inputs: Shape
     outputs: Shape
     program: Program
+    curve: Curve | None = None
+    whole: Model | None = None
 
 
 def load(path: str | os.PathLike[str]) -> Model:

@@ -9,8 +9,10 @@ import numpy as np
 from certify.certificate import Certificate, Network, Node
 from certify.errors import BadRequest
 from certify.frontend import load
+from certify.frontend.curve import along, from_header
 from certify.frontend.target import model_graph
 from certify.graph import Affine, Apply, Gather, Graph
+from theory.expressions import meaning
 
 
 def as_network(graph: Graph) -> Network:
@@ -29,6 +31,8 @@ def as_network(graph: Graph) -> Network:
                         more[name] = tuple(np.broadcast_to(part, node.shape).ravel().tolist())
             case Apply(function):
                 more["function"] = function.name
+                if meaning(function.name) != function.expression:
+                    raise BadRequest(f"{function.name} cannot be written into a certificate")
         kind = type(node.primitive).__name__.lower()
         nodes.append(Node(kind, node.inputs, node.shape, **more))
     return Network(graph.input_shape, tuple(nodes), graph.outputs["model"])
@@ -46,9 +50,11 @@ def mismatch(certificate: Certificate, path: str) -> str:
     if said.get("sha256") != model.sha256:
         return f"the certificate is about a model file with another SHA-256 than {path}"
     try:
+        path_in = from_header(said)
+        model = along(model, path_in) if path_in else model
         network = as_network(model_graph(model, said.get("output")))
-    except (BadRequest, TypeError) as error:
-        return f"the certificate names an output that {path} does not have ({error})"
+    except (BadRequest, TypeError, ValueError) as error:
+        return f"the certificate names an output or a curve that {path} does not have ({error})"
     if network != certificate.network:
         return f"the certificate's graph is not the one that {path} is read as"
     return ""

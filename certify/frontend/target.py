@@ -150,7 +150,8 @@ def _chosen(model: Model, output: int | None) -> tuple[Builder, int]:
     if variables != 1:
         raise BadRequest(
             f"{model.path} has {variables} input variables (shape {tuple(model.inputs)}); this "
-            "version certifies models of one variable"
+            "version certifies models of one variable, and others along a line or a curve: "
+            "--segment A.json B.json or --curve EXPR,EXPR,..."
         )
     if output is None and outputs != 1:
         raise BadRequest(

@@ -35,7 +35,11 @@ def as_certificate(report: Report) -> Certificate:
     header = {
         "tool": versions(),
         "trust": TRUST,
-        "model": {"sha256": model.sha256, "output": report.options.output or 0},
+        "model": {
+            "sha256": model.sha256,
+            "output": report.options.output or 0,
+            **(model.curve.data if model.curve else {}),
+        },
     }
     return Certificate(
         header=header,

@@ -75,9 +75,10 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
         "model": {
             "path": report.model.path,
             "sha256": report.model.sha256,
-            "inputs": list(report.model.inputs),
+            "inputs": list((report.model.whole or report.model).inputs),
             "outputs": list(report.model.outputs),
             "parameters": report.model.parameters,
+            "curve": None if report.model.curve is None else report.model.curve.data,
         },
         "target": {
             "name": report.target.name,

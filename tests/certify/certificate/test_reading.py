@@ -90,7 +90,7 @@ def test_every_primitive_is_read():
         (node("affine", [0], [1], divisor=ONE, axis=1), "missing or unknown: 'axis'"),
         (node("add", [0, 0], [1], scale=[ONE]), "missing or unknown: 'scale'"),
         (node("matmul", [0, 0], [1]), "do not fit"),
-        (node("apply", [0], [1], function="eval"), "do not fit"),
+        (node("apply", [0], [1], function="eval"), "function: cannot read"),
         (node("apply", [0], [1], function=["gelu"]), "wrong kind"),
         (node("apply", [0], [0], function="gelu"), "not an integer"),
     ],
