@@ -53,7 +53,7 @@ def paper(
     from probes.paper import run
     from probes.store import Store
 
-    grid = _grid(full, dims, layers, seeds)
+    settings = _grid(full, dims, layers, seeds).settings()
     torch.set_num_threads(threads)
     try:
         with Store(output).opened() as store:
@@ -63,7 +63,7 @@ def paper(
                     if show:
                         show(f"{done} of {total} models; {words}", (done + share) / total)
 
-                outcomes = run(grid.settings(), store, budget=seconds, progress=follow)
+                outcomes = run(settings, store, budget=seconds, progress=follow)
             written = _write(outcomes, store)
     except KeyboardInterrupt:
         fail(f"interrupted: the same command goes on from what {output} holds", INTERRUPTED)

@@ -36,7 +36,9 @@ def failure_figure(curves: dict[tuple[int, float], dict[str, Any]]) -> bytes:
             "figures need matplotlib: pip install -c constraints.txt '.[probes]'"
         ) from None
     errors = sorted({relative for _, relative in curves})
-    with matplotlib.rc_context({"svg.hashsalt": "plateau", "font.size": 9}):
+    # Text stays text; a fixed salt and no date make the bytes repeat.
+    looks = {"svg.hashsalt": "plateau", "svg.fonttype": "none", "font.size": 9}
+    with matplotlib.rc_context(looks):
         figure = Figure(figsize=(3.2 * len(errors), 3.2), layout="constrained")
         panels = figure.subplots(1, len(errors), sharey=True, squeeze=False)[0]
         for axes, relative in zip(panels, errors, strict=True):

@@ -28,13 +28,8 @@ def page(outcomes: list[Outcome], curves: Curves, figure: str | None) -> str:
     rest = "" if done == len(outcomes) else "**The rest is missing**: run the command again. "
     parts = [
         "# The paper's experiments, run again\n",
-        f"{done} of {len(outcomes)} models are trained and measured. "
-        + (
-            ""
-            if done == len(outcomes)
-            else "**The rest is missing below**; run the command again. "
-        )
-        + "Claims P1 to P3 are those of arXiv 2402.15478.\n",
+        f"{done} of {len(outcomes)} models are trained and measured. {rest}"
+        "Claims P1 to P3 are those of arXiv 2402.15478.\n",
         _RECIPES,
         "## Regression\n",
         regression_table(found),
@@ -72,13 +67,18 @@ the largest on the test points, so lower bounds. "RMSE/sd of 50 % failure" is th
 isotropic errors. The columns "certified sup error" and "plateau" are empty: nothing here is
 certified.
 """
+_PREDICTION = """\
+The prediction N = (1 + (sd/RMSE)^2)^(d/2) is the capacity of a Gaussian channel: sharp for normal
+labels as d grows, and only a guide for these labels and a finite d.\
+"""
 _P1 = """\
 P1 says that encoders cannot approximate smooth functions. Experiments can refute such a sentence
 (by an encoder that does), never prove it: a training that fails may have failed as training.
 """
 _P2 = """\
 P2 says the same of the full transformer, from experiments. What has to be explained is a large
-error; "obstructed" against "fair" changes the readout and the width, and nothing else.
+error; "obstructed" against "fair" changes the readout, the width, and the learning rate that
+goes with the width. The floor of C3 is a theorem and holds at every width and rate.
 """
 _P3 = """\
 P3 says that transformers rely on piecewise constant approximations with sizable intervals.
@@ -128,10 +128,10 @@ def _readout(fair: list[float], obstructed: list[float], group: Group) -> str:
     floor = group.numbers("floor")[0]
     if max(fair) < floor:
         return (
-            f"Every fair model ({len(fair)}) is below {short(floor)}, the floor of C3 that no "
-            f"obstructed model can pass at any size; the obstructed ones "
-            f"end at {spread([error / floor for error in obstructed])} times the floor. "
-            "An error of that size comes from the LayerNorm readout, not from the transformer."
+            f"Every fair model ({len(fair)}) is below {short(floor)}, the floor of C3, which no "
+            "model with D = d and no head passes at any size; the obstructed ones end at "
+            f"{spread([error / floor for error in obstructed])} times that floor. So much of "
+            "their error is forced by the LayerNorm readout, whatever the transformer before it."
         )
     if max(fair) < min(obstructed):
         return (
@@ -181,11 +181,18 @@ def _failures(curves: Curves, figure: str | None) -> str:
             f"{100 * rates[-1]:.3g} % at N = {sizes[-1]:,}; {half} "
             f"(predicted: {_size(found['predicted_size'])})."
         )
-    lines.append(
-        "\nThe prediction N = (1 + (sd/RMSE)^2)^(d/2) is that of a Gaussian channel as d grows; "
-        "the labels here are not normal and d is finite, so it gives the order, not the number."
-    )
+    lines.append(f"\n{_PREDICTION}{_quality(curves)}")
     return "\n".join(lines) + "\n"
+
+
+def _quality(curves: Curves) -> str:
+    """How far the prediction is off, from the curves that cross one half."""
+    ratios = [
+        measured / found["predicted_size"]
+        for found in curves.values()
+        if (measured := failure.crossing(found)) is not None
+    ]
+    return f" Here the measured N is {spread(ratios)} times the predicted one." if ratios else ""
 
 
 def _size(number: float) -> str:

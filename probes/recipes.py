@@ -17,6 +17,8 @@ RECIPES = ("released", "fair", "obstructed")
 #: Raised when the same settings would give other numbers: data, model, training or metrics.
 REVISION = 1
 FAIR_STEPS = 3000
+#: In a mini-batch; more would take gigabytes.
+MOST_POINTS = 2**16
 #: The released training ends at its first evaluation, inside the warm-up.
 RELEASED_STEPS, RELEASED_WARMUP = 200, 400
 
@@ -55,6 +57,8 @@ class Training:
         for name in ("steps", "batch", "every", "patience"):
             if getattr(self, name) < 1:
                 raise BadRequest(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.batch > MOST_POINTS:
+            raise BadRequest(f"batch must be at most {MOST_POINTS}, not {self.batch}")
         if not 0 < self.rate < math.inf:
             raise BadRequest(f"rate must be positive and finite, not {self.rate}")
         if not 0 <= self.decay < math.inf:
@@ -147,6 +151,8 @@ def setting(
         shape = {"width": width, "head": recipe == "fair"}
         # Wider models take smaller steps; 18 = 4 * 4 + 2 is the narrowest fair one here.
         plan = {"rate": 2e-3 * min(1.0, math.sqrt(18 / max(width, 1)))}
+        share = max(1, int((training or {}).get("steps", FAIR_STEPS)) // 30)
+        plan |= {"warmup": share, "every": min(100, share)}
     return Setting(
         recipe,
         scheme,
