@@ -147,7 +147,7 @@ class _Run:
         self._validation = self._draw(VALIDATION_POINTS, "validation")
         self.step, self._stale = 0, 0
         self.score, self._best_step = math.inf, 0
-        self._best = copy.deepcopy(self._model.state_dict())
+        self._best: dict[str, Tensor] = {}
         self._history: list[tuple[int, float]] = []
         self.evaluate()
 

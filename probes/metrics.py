@@ -116,7 +116,7 @@ def classification(scores: Tensor, classes: Tensor) -> Classification:
     """
     right = scores.argmax(dim=-1) == classes
     most = torch.bincount(classes.flatten()).max()
-    return Classification(float(right.double().mean()), float(most / classes.numel()))
+    return Classification(float(right.double().mean()), int(most) / classes.numel())
 
 
 def failed(found: Tensor, wanted: Tensor) -> Tensor:

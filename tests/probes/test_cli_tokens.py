@@ -4,6 +4,7 @@ import io
 import sys
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from certify import load
@@ -65,6 +66,12 @@ def test_a_released_model_says_what_its_file_does_not_keep(tmp_path):
     result = train("-o", tmp_path / "m.pt", *QUICK, "--recipe=released")
     assert result.exit_code == 0, result.output
     assert "not kept" in result.stdout
+    training = {"steps": 10, "batch": 8}
+    fitted = fitting.fit(setting("released", "scheme-one", 4, model={"layers": 1},
+                                 training=training))  # fmt: skip
+    kept = torch.export.load(tmp_path / "m.pt").state_dict
+    assert torch.equal(kept["body.decoder.norm.weight"], fitted.model.body.decoder.norm.weight)
+    assert not torch.equal(kept["start"], fitted.model.start)
 
 
 @pytest.mark.parametrize(

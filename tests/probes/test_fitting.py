@@ -67,6 +67,16 @@ def test_the_best_weights_are_returned_even_if_training_ends_badly():
     assert float((error.square().mean() / spread).sqrt()) == pytest.approx(found.score, rel=1e-4)
 
 
+def test_no_two_mini_batches_are_the_same(monkeypatch):
+    drawn = []
+    draw = fitting._Run._draw
+    monkeypatch.setattr(
+        fitting._Run, "_draw", lambda run, *what: drawn.append(draw(run, *what)) or drawn[-1]
+    )
+    fit(tiny())
+    assert len({float(inputs[0, 0, 0]) for inputs, _ in drawn}) == len(drawn) == 31
+
+
 def test_training_stops_after_patience():
     found = fit(tiny(rate=3.0, warmup=1, steps=1000, patience=2, clip=None))
     assert found.steps < 1000

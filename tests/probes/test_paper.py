@@ -90,6 +90,7 @@ def test_out_of_time_the_training_is_saved_and_goes_on(store):
         outcomes = run(GRID, store, budget=0.0)
         starts += 1
     assert starts > 5
+    assert not list(store.folder.glob("checkpoints/*"))
     with Store(store.folder / "unbroken").opened() as other:
         run(GRID, other, budget=1000)
         assert contents(other) == contents(store)
