@@ -86,7 +86,7 @@ def _best(
 
             def follow(step: int, steps: int, score: float, one: Setting = one) -> None:
                 if show:
-                    show(f"{one.words}: {step}/{steps}  score {score:.3g}", step / steps)
+                    show(f"{step}/{steps}  score {score:.3g}  {one.words}", step / steps)
 
             found = fit(one, checkpoint=checkpoint, progress=follow)
             scores.append((one.seed, found.score))
