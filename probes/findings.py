@@ -78,7 +78,8 @@ P1 says that encoders cannot approximate smooth functions. Experiments can refut
 _P2 = """\
 P2 says the same of the full transformer, from experiments. What has to be explained is a large
 error; "obstructed" against "fair" changes the readout, the width, and the learning rate that
-goes with the width. The floor of C3 is a theorem and holds at every width and rate.
+goes with the width. The floor of C3 is a theorem: with D = d and no head it holds for every
+transformer before the readout, however trained.
 """
 _P3 = """\
 P3 says that transformers rely on piecewise constant approximations with sizable intervals.
@@ -129,7 +130,7 @@ def _readout(fair: list[float], obstructed: list[float], group: Group) -> str:
     if max(fair) < floor:
         return (
             f"Every fair model ({len(fair)}) is below {short(floor)}, the floor of C3, which no "
-            "model with D = d and no head passes at any size; the obstructed ones end at "
+            "model with D = d and no head passes at any depth; the obstructed ones end at "
             f"{spread([error / floor for error in obstructed])} times that floor. So much of "
             "their error is forced by the LayerNorm readout, whatever the transformer before it."
         )
