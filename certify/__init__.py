@@ -11,6 +11,7 @@ from typing import Any
 _HOME = {
     "load": "certify.frontend",
     "export": "certify.frontend.export",
+    "Unrolled": "certify.frontend.unroll",
     "check": "certify.checking",
     "enclose": "certify.graph",
     "verify": "certify.checker.check",

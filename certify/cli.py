@@ -183,11 +183,42 @@ def enclose(
 
 @app.command()
 @told
-def ops() -> None:
-    """List the operators of exported programs that are supported."""
-    from certify.ops import known_ops
+def convert(
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="Weights, an ONNX file or a BERT folder.")
+    ],
+    out: Annotated[str, typer.Option("-o", "--out", metavar="MODEL", help="The file to write.")],
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PKG.MOD:FACTORY", help="Builds the module; it is imported and called."
+        ),
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(metavar="1,N,...", help="Shape of the input; 1,1 by default.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Where in a checkpoint the weights are.")] = None,
+) -> None:
+    """Make a model file of weights with an architecture, an ONNX file or a BERT folder.
 
-    table(("operator", "meaning"), [(name, doc) for name, doc in known_ops()])
+    Nothing in CHECKPOINT is executed; the module that --arch names is, as you ask for it.
+    Exit code: 0 written, 2 usage or unreadable, 4 unsupported; then nothing is written.
+    """
+    destination(out)
+    from certify.frontend import convert as conversion
+
+    source = conversion.Source(checkpoint, arch, conversion.parse_shape(shape), key)
+    typer.echo(conversion.in_words(*conversion.convert(source, out), out))
+
+
+@app.command()
+@told
+def ops() -> None:
+    """List the operators of exported programs: supported ones, then those that are not yet."""
+    from certify.ops import known_ops, unsupported_ops
+
+    table(("operator", "meaning"), known_ops())
+    table(("not supported", "because"), unsupported_ops())
 
 
 @app.command()

@@ -43,19 +43,37 @@ def derive(graph: Graph) -> Graph:
         tangents[number] = _tangent(builder, node, [tangents[i] for i in node.inputs])
     outputs = {}
     for name, number in graph.outputs.items():
-        tangent = tangents[number]
-        zero = np.zeros(graph.shape(number))
-        outputs[name] = builder.constant(zero) if tangent is None else tangent
+        tangent, nowhere = tangents[number], np.full(graph.shape(number), -1)
+        outputs[name] = builder.gather(0, nowhere) if tangent is None else tangent
     return builder.graph(**outputs)
+
+
+def reached(graph: Graph) -> set[int]:
+    """Values that the input may change; all others are constants."""
+    found = {0}
+    for number, node in enumerate(graph.nodes, start=1):
+        if any(i in found for i in node.inputs) and not _is_zero(node):
+            found.add(number)
+    return found
+
+
+def _is_zero(node: Node) -> bool:
+    """Whether a linear node forgets its input."""
+    match node.primitive:
+        case Gather(index):
+            return bool((index < 0).all())
+        case Affine(weight, scale, _, _):
+            return any(part is not None and not part.any() for part in (weight, scale))
+    return False
 
 
 def _tangent(builder: Builder, node: Node, dx: list[int | None]) -> int | None:
     """The tangent of one node; None where it is 0 throughout."""
-    if all(part is None for part in dx):
+    if all(part is None for part in dx) or _is_zero(node):
         return None
     match node.primitive:
         case Gather(index):
-            return None if bool((index < 0).all()) else builder.gather(dx[0], index)
+            return builder.gather(dx[0], index)
         case Affine(weight, scale, divisor, _):
             return builder.affine(dx[0], weight=weight, scale=scale, divisor=divisor)
         case Add():

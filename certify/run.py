@@ -32,6 +32,7 @@ FIRST = 64  # boxes to begin with
 BATCH = 256  # boxes enclosed together: large enough to amortize, small enough for the cache
 FIRST_POINTS, MORE_POINTS = 8, 6  # proven values taken at the start and after every step
 CAUTIOUS = 2**20  # entries times boxes of the first batch, whose pace is not known yet
+UNASKED = 1 / 12  # of the budget, for the longest plateau, which no claim asks for
 GRID = 1024  # plain float64 samples that suggest where extremes are
 
 
@@ -181,17 +182,18 @@ def _states(
     entries = sum(_size(node.shape) for node in problem.graph.nodes)
     batch = max(1, min(BATCH, int(fits), CAUTIOUS // entries))
     orders = Orders()
+    left = limits.budget * (1 if goal.width is not None else UNASKED)  # for windows
     while True:
-        known = brackets(state, cells)
+        tick, known = time.perf_counter(), brackets(state, cells)
         todo = open_leaves(state, goal, known, cells)
-        if not len(todo.which) and goal.plateaus:
+        windows = goal.plateaus and left > 0 and not len(todo.which)
+        if windows:
             todo = open_windows(state, goal, known)
         yield state, known, todo.about_sup and len(todo.which) > 0
         if not len(todo.which):
             return
         if len(state.leaves) * 400 > limits.memory * 2**20:
             raise MemoryError
-        tick = time.perf_counter()
         order, trial = orders.next(len(todo.which))
         chosen = todo.which[: min(batch, TRIAL) if trial else batch]
         chosen = affordable(problem, state, chosen, todo.tolerance, batch)
@@ -212,6 +214,7 @@ def _states(
             orders = orders.measured(order, parents, new, spent)
         # A batch should outlast neither a tenth of the budget nor what is left of it.
         now = time.perf_counter()
-        left = min(limits.budget / 10, limits.budget - (now - began))
+        left -= now - tick if windows else 0
+        span = min(limits.budget / 10, limits.budget - (now - began))
         pace = max((now - tick) / max(1, len(new)), 1e-9)
-        batch = max(1, min(BATCH, int(fits), int(left / pace)))
+        batch = max(1, min(BATCH, int(fits), int(span / pace)))

@@ -15,7 +15,7 @@ from certify.derivative import derive
 from certify.errors import Unsupported
 from certify.frontend import Model
 from certify.frontend.target import compare
-from certify.goal import Brackets, Goal
+from certify.goal import Brackets, Goal, brackets
 from certify.options import Options
 from certify.rounding import below
 from certify.run import Outcome, Progress, search
@@ -97,8 +97,8 @@ def slopes(
         if not len(which):
             break
         state, _ = step(problem, state, which, 0.0)
-    outcome = replace(outcome, state=state, seconds=time.perf_counter() - began)
-    known, leaves = outcome.known, state.leaves
+    known, leaves = brackets(state, len(cells)), state.leaves
+    outcome = replace(outcome, state=state, known=known, seconds=time.perf_counter() - began)
     order = torch.argsort(leaves.box[:, 0])
     leaves = leaves.take(order)
     lo, hi = leaves.bounds[MODEL]

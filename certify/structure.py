@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from certify.derivative import reached
 from certify.graph import Affine, Apply, Gather, Graph, Matmul
 from theory.theorems.e_smooth import smoothness
 from theory.windows import Pair
@@ -35,7 +36,8 @@ class Readout:
 
 @dataclass(frozen=True)
 class Structure:
-    """smoothness: "analytic" or "piecewise analytic" (theorem D1); readout: or None."""
+    """smoothness: "analytic", "piecewise analytic" (theorem D1) or "constant", where the input
+    does not reach the output; readout: or None."""
 
     smoothness: str
     readout: Readout | None
@@ -43,7 +45,9 @@ class Structure:
 
 def structure(graph: Graph) -> Structure:
     """What the graph of one model output, named "model", says of it."""
-    return Structure(smoothness(graph.functions()), _readout(graph, graph.outputs["model"]))
+    value = graph.outputs["model"]
+    kind = smoothness(graph.functions()) if value in reached(graph) else "constant"
+    return Structure(kind, _readout(graph, value))
 
 
 def _readout(graph: Graph, value: int) -> Readout | None:

@@ -59,8 +59,11 @@ def _ends(state: State, goal: Goal, known: Brackets) -> Tensor:
 
 
 def harmless(tau: float, state: State, known: Brackets) -> bool:
-    """Whether the error seems to vary too little for any plateau."""
+    """Whether the error seems to vary too little for any plateau, or the target does not seem to
+    vary at all, so that no window decides anything."""
     lo, hi = state.leaves.bounds[DIFFERENCE]
+    if known.target_total[0] <= 0:
+        return True
     return float(hi.max() - lo.min()) < (1 - tau) * FLAT * float(known.target_total[0])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from certify.errors import UnreadableFile, Unsupported
 from certify.frontend.archive import CHUNK, read_archive
@@ -12,7 +13,7 @@ from certify.frontend.arguments import Damaged
 from certify.frontend.lower import lower
 from certify.frontend.origin import printable
 from certify.frontend.program import Program
-from certify.frontend.sniff import identify
+from certify.frontend.sniff import Other, identify
 from certify.graph import Graph, Shape
 
 __all__ = ["Model", "Program", "load"]
@@ -57,16 +58,27 @@ def load(path: str | os.PathLike[str]) -> Model:
         with open(name, "rb") as file:
             other = identify(file)
             if other is not None:
-                raise UnreadableFile(f"{name}: {other}")
-            digest = hashlib.sha256()
-            file.seek(0)
-            while block := file.read(CHUNK):
-                digest.update(block)
-            file.seek(0)
-            program = read_archive(file)
-        graph = lower(program)
+                raise UnreadableFile(f"{name}: {other.told(name)}")
+            return read(file, name)
     except OSError as error:
         raise UnreadableFile(_cannot_open(name, error)) from error
+
+
+def read(file: BinaryIO, name: str) -> Model:
+    """Read an open model file; errors call it `name`.
+
+    Raises:
+        UnreadableFile: it is damaged.
+        Unsupported: the model uses something that has no lowering to the primitives.
+    """
+    try:
+        digest = hashlib.sha256()
+        file.seek(0)
+        while block := file.read(CHUNK):
+            digest.update(block)
+        file.seek(0)
+        program = read_archive(file)
+        graph = lower(program)
     except Damaged as error:
         text = printable(str(error), limit=600)
         raise UnreadableFile(f"{name}: not a sound model file: {text}") from error
@@ -88,5 +100,7 @@ def _cannot_open(name: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{name}: there is no such file; write one with certify.export or `probes train`."
     if isinstance(error, IsADirectoryError):
+        if os.path.isfile(os.path.join(name, "config.json")):
+            return f"{name}: {Other('a folder with a config.json', 'folder').told(name)}"
         return f"{name}: this is a folder, not a model file; name the file itself."
     return f"{name}: cannot be opened ({error.strerror or error}); check the path and permissions."

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
+from certify.errors import Unsupported
 from certify.frontend.arguments import Damaged, field, tensor_meta, text
 from certify.frontend.program import Program, read_program
 
@@ -157,6 +158,11 @@ def _stored(archive: Archive, kind: str, name: str, entry: Any) -> np.ndarray | 
         return None
     meta = tensor_meta(field(entry, "tensor_meta", dict), name)
     data = archive.member(f"data/{kind}/{text(entry, 'path_name')}")
+    if meta.dtype.name.startswith("complex"):
+        raise Unsupported(
+            f"{name} is made of complex numbers, which are not lowered; write the rotation with "
+            "sin and cos of real tensors and export the model again"
+        )
     if meta.dtype.raw is None:
         raise Damaged(f"{name} is stored in a number format that is not known here")
     if len(data) % meta.dtype.raw.itemsize:

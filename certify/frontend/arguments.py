@@ -43,7 +43,8 @@ class Dtype:
         if self.name == "bfloat16":
             array = (array.astype(np.uint32) << 16).view(np.float32)
         if self.floating:
-            return array.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # signaling nans; they are refused later
+                return array.astype(np.float64)
         if self.name == "bool":
             return array != 0
         if self.name == "uint64" and (array >= 1 << 63).any():
@@ -74,6 +75,9 @@ DTYPES: dict[int, Dtype] = {
     6: _dtype("float16", "<f2", 2.0**-10),
     7: _dtype("float32", "<f4", 2.0**-23),
     8: _dtype("float64", "<f8", 2.0**-52),
+    9: _dtype("complex32"),
+    10: _dtype("complex64"),
+    11: _dtype("complex128"),
     12: _dtype("bool", "u1"),
     13: _dtype("bfloat16", "<u2", 2.0**-7),
     28: _dtype("uint16", "<u2"),

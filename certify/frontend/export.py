@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import operator
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +14,11 @@ import torch
 
 from certify.errors import BadRequest, Unsupported
 from certify.frontend.origin import shorten_trace
+from certify.ops import TABLE
 from theory.files import replace_file
+
+#: Warnings in which torch's exporter speaks to torch's authors.
+_OF_TORCH_ITSELF = (r"`isinstance\(treespec", "No complete tensor found")
 
 
 def export(
@@ -26,7 +32,8 @@ def export(
     source lines, but no absolute path of this machine, and the same module gives the same
     bytes. It is complete or absent: an existing file stays as it is until the new one is
     written. What is exported is the ordinary forward pass, not torch's fused fast path for
-    transformers in eval mode.
+    transformers in eval mode. Operators without a lowering are written as torch's own
+    decompositions of them where there are any.
 
     Args:
         module: takes one floating-point tensor, returns one.
@@ -37,9 +44,7 @@ def export(
         BadRequest: the example has another form, or the path cannot be written.
         Unsupported: torch.export cannot trace the module.
     """
-    example = _example(example_input)
-    data = _serialize(_traced(module, example))
-    replace_file(os.fspath(path), data)
+    replace_file(os.fspath(path), serialized(module, example_input))
 
 
 def _example(example_input: Any) -> torch.Tensor:
@@ -55,18 +60,27 @@ def _example(example_input: Any) -> torch.Tensor:
     return example_input
 
 
+def serialized(module: torch.nn.Module, example_input: Any) -> bytes:
+    """What `export` writes, for the same arguments; it raises the same errors."""
+    with warnings.catch_warnings():
+        for text in _OF_TORCH_ITSELF:
+            warnings.filterwarnings("ignore", message=text)
+        return _serialize(_traced(module, _example(example_input)))
+
+
 def _traced(module: torch.nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:
     with _evaluating(module):
         try:
             program = torch.export.export(module, (example,))
             if any(_is_in_place(node) for node in program.graph.nodes):
                 program = program.run_decompositions({})
+            program = _in_known_operators(program)
         except Exception as error:
             reason = str(error).strip().split("\n")[0]
             raise Unsupported(
                 f"torch.export cannot trace this {type(module).__name__}: {reason}\n"
-                "  control flow must not depend on the input; with a causal mask, pass "
-                "is_causal=True (tgt_is_causal=True) as well"
+                "  control flow must not depend on the input's values, and the module takes one "
+                f"tensor of the example's shape, {tuple(example.shape)}"
             ) from error
     folder = os.getcwd()
     for graph in [m.graph for m in program.graph_module.modules() if hasattr(m, "graph")]:
@@ -76,6 +90,16 @@ def _traced(module: torch.nn.Module, example: torch.Tensor) -> torch.export.Expo
             if isinstance(node.meta.get("stack_trace"), str):
                 node.meta["stack_trace"] = shorten_trace(node.meta["stack_trace"], folder)
     return program
+
+
+def _in_known_operators(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """The program with operators that have no lowering replaced by torch's decompositions."""
+    used = {node.target for node in program.graph.nodes if node.op == "call_function"}
+    if all(str(target) in TABLE or target is operator.getitem for target in used):
+        return program
+    table = torch.export.default_decompositions()
+    rules = {op: rule for op, rule in table.items() if str(op) not in TABLE}
+    return program.run_decompositions(rules) if used & set(rules) else program
 
 
 def _is_in_place(node: torch.fx.Node) -> bool:
@@ -89,18 +113,36 @@ def _is_in_place(node: torch.fx.Node) -> bool:
 
 @contextmanager
 def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Eval mode, gradients on and the fused path off, all put back at the end."""
+    """Eval mode, gradients on, fused path off, no search for causal masks; put back at the end.
+
+    nn.Transformer compares a mask with the causal one, to let a kernel know; a trace cannot
+    branch on that. Told that the mask is nothing special it applies the mask itself, which is
+    the same function.
+    """
     modes = [(m, m.training) for m in module.modules()]
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         module.eval()
-        with torch.enable_grad():
+        with torch.enable_grad(), _masks_as_given():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
         for part, training in modes:
             part.training = training
+
+
+@contextmanager
+def _masks_as_given() -> Iterator[None]:
+    layers, name = torch.nn.modules.transformer, "_detect_is_causal_mask"
+    detect = getattr(layers, name, None)  # private to torch, and may go away with its problem
+    if detect is not None:
+        setattr(layers, name, lambda mask, is_causal=None, size=None: bool(is_causal))
+    try:
+        yield
+    finally:
+        if detect is not None:
+            setattr(layers, name, detect)
 
 
 def _serialize(program: torch.export.ExportedProgram) -> bytes:

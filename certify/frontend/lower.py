@@ -12,7 +12,7 @@ from certify.frontend.arguments import Damaged, Meta, Opaque, Ref
 from certify.frontend.origin import printable
 from certify.frontend.program import Call, Program
 from certify.graph import Builder, Graph
-from certify.ops import TABLE, VIEWS, CannotLower, Context, Value
+from certify.ops import TABLE, UNSUPPORTED, VIEWS, CannotLower, Context, Value
 
 #: Arguments about memory and devices; no lowering sees them.
 IGNORED = {"layout", "device", "pin_memory", "memory_format", "non_blocking", "copy"}
@@ -52,7 +52,7 @@ def lower(program: Program) -> Graph:
             if name in names:
                 raise Damaged(f"{printable(name)} is computed twice")
             names[name] = result
-    if program.output not in names:
+    if names.get(program.output) is None:
         raise Damaged(f"the output {printable(program.output)} is never computed")
     try:
         number = Context(builder).plain(names[program.output])
@@ -110,6 +110,9 @@ def run(call: Call, target: str, names: dict[str, Any], scope: Scope) -> list[tu
     given = {k: v for k, v in call.arguments.items() if k not in IGNORED}
     if any(isinstance(v, Opaque) for v in given.values()):
         raise Unsupported(_refusal(call, "it takes an argument that is not a number or a tensor"))
+    absent = [n for n in _references(list(given.values())) if names.get(n, ...) is None]
+    if absent:
+        raise Unsupported(_refusal(call, "it reads a position or statistic that has no lowering"))
     arguments = {k: resolve(v, names) for k, v in given.items()}
     try:
         inspect.signature(rule).bind(None, **arguments)
@@ -120,7 +123,7 @@ def run(call: Call, target: str, names: dict[str, Any], scope: Scope) -> list[tu
         return [
             (name, checked(result, scope.tensors.get(name)))
             for name, result in zip(call.outputs, results, strict=True)
-            if name is not None and result is not None
+            if name is not None
         ]
     except CannotLower as error:
         raise Unsupported(_refusal(call, str(error))) from error
@@ -147,12 +150,14 @@ def resolve(value: Any, names: dict[str, Any]) -> Any:
 
 
 def checked(result: Any, meta: Meta | None) -> Any:
-    """A result in its declared type.
+    """A result in its declared type; None is one that the lowering leaves out.
 
     Raises:
         ValueError: its shape is not the declared one.
         CannotLower: a value would be rounded to integers.
     """
+    if result is None:
+        return None
     if meta is None:
         raise ValueError("nothing is known of the shape of a result")
     if tuple(result.shape) != meta.shape:
@@ -202,8 +207,10 @@ def _references(values: list[Any]) -> list[str]:
 
 
 def _unknown(call: Call) -> str:
+    reason = UNSUPPORTED.get(call.target)
     return (
-        f"cannot certify {printable(call.target)}: no lowering to primitives.\n"
+        f"cannot certify {printable(call.target)}: no lowering to primitives"
+        f"{f' ({reason})' if reason else ''}.\n"
         f"  in the model:  {call.origin}\n"
         f"  known ops:     {len(TABLE)} (list them with `certify ops`)\n"
         f"  to add it:     one file in certify/ops/; see docs/extend/op.md"

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import io
 import pickletools
+import shlex
 import struct
 import zipfile
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from certify.frontend.archive import BROKEN_ZIP, find_model, starts_late
 
-EXPORT = (
-    "Build the module, load the weights, and write it with "
-    "certify.export(module, example_input, path)."
-)
-AGAIN = "Write the module with certify.export(module, example_input, path)."
+_WRITE = "certify.export(module, example_input, path)"
 
-_DAMAGED = (
-    "this is a zip archive that is cut off or damaged; copy it again, or write it again with "
-    "certify.export(module, example_input, path)."
-)
+#: What to do about each kind of file; {file} is its name, quoted for a shell.
+CURES = {
+    "weights": "Convert it with: certify convert {file} --arch pkg.mod:factory -o MODEL.pt, "
+    "where factory() builds the module.",
+    "onnx": "Convert it with: certify convert {file} -o MODEL.pt",
+    "folder": "Convert it with: certify convert {file} --shape 1,TOKENS,WIDTH -o MODEL.pt",
+    "object": "In Python, where you trust it, load it and write the module with "
+    f"{_WRITE}, or save module.state_dict() and use certify convert.",
+    "other": f"Write the module with {_WRITE}.",
+    "damaged": f"Copy it again, or write it again with {_WRITE}.",
+}
+
+
+@dataclass(frozen=True)
+class Other:
+    """A file that is not a model file: what it is, and the key of its cure in `CURES`."""
+
+    what: str
+    kind: str = "other"
+
+    def told(self, name: str) -> str:
+        """In words, for the file of that name."""
+        return f"this is {self.what}. {CURES[self.kind].format(file=shlex.quote(name))}"
+
+
+_DAMAGED = Other("a zip archive that is cut off or damaged", "damaged")
 
 _MAGIC = [
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
@@ -36,15 +56,15 @@ _MAGIC = [
 _TENSOR_MODULES = ("torch", "collections", "numpy", "_codecs")
 
 
-def identify(file: BinaryIO) -> str | None:
-    """What an open file is and what to do about it, or None for what may be a model file.
+def identify(file: BinaryIO) -> Other | None:
+    """What an open file is, or None for what may be a model file.
 
     Args:
         file: binary and seekable; it is left at an arbitrary position.
     """
     head = file.read(4096)
     if not head:
-        return f"this is an empty file, not a model file. {AGAIN}"
+        return Other("an empty file, not a model file")
     if head.startswith(b"PK"):
         return _zip(file)
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
@@ -52,20 +72,17 @@ def identify(file: BinaryIO) -> str | None:
         return _pickle(file.read(1 << 24))
     for magic, what in _MAGIC:
         if head.startswith(magic):
-            return f"this is {what}, not a model file. {AGAIN}"
+            return Other(f"{what}, not a model file")
     if _is_safetensors(head):
-        return f"this is a safetensors file (weights only), not a model file. {EXPORT}"
+        return Other("a safetensors file (weights only), not a model file", "weights")
     if head[0] == 8 and head[1] < 32 and (head[2:3] in b"\x12\x3a\x42" or b"onnx" in head):
-        return f"this is an ONNX file, not a model file. {AGAIN}"
+        return Other("an ONNX file, not a model file", "onnx")
     if _is_text(head):
-        return f"this is a text file, not a model file. {AGAIN}"
-    return (
-        "this is neither a zip archive nor any model format known here "
-        f"(it may be damaged). {AGAIN}"
-    )
+        return Other("a text file, not a model file")
+    return Other("neither a zip archive nor any model format known here (it may be damaged)")
 
 
-def _zip(file: BinaryIO) -> str | None:
+def _zip(file: BinaryIO) -> Other | None:
     try:
         with zipfile.ZipFile(file) as archive:
             if starts_late(archive):
@@ -78,37 +95,36 @@ def _zip(file: BinaryIO) -> str | None:
         return _DAMAGED
 
 
-def _other_zip(archive: zipfile.ZipFile, names: list[str]) -> str:
+def _other_zip(archive: zipfile.ZipFile, names: list[str]) -> Other:
     if any(n.endswith("serialized_exported_program.json") for n in names):
-        return (
-            "this is an exported program in the format of an older torch. Load it with that "
-            "torch and write the module again with certify.export(module, example_input, path)."
+        return Other(
+            "an exported program in the format of an older torch; load it with that torch first"
         )
     if any("data/aotinductor/" in n for n in names):
-        return f"this is a compiled AOTInductor package, not a model file. {AGAIN}"
+        return Other("a compiled AOTInductor package, not a model file")
     if any(n.endswith("constants.pkl") for n in names) or any("/code/" in n for n in names):
-        return f"this is a TorchScript archive, not a model file. {AGAIN}"
+        return Other("a TorchScript archive, not a model file")
     data = [n for n in names if n.rpartition("/")[2] == "data.pkl"]
     if data:
         with archive.open(data[0]) as stream:
             return _pickle(stream.read(1 << 24))
     if names and all(n.endswith(".npy") for n in names):
-        return f"this is a numpy archive, not a model file. {EXPORT}"
-    return f"this is a zip archive without models/model.json, not a model file. {AGAIN}"
+        return Other("a numpy archive, not a model file")
+    return Other("a zip archive without models/model.json, not a model file")
 
 
-def _pickle(data: bytes) -> str:
+def _pickle(data: bytes) -> Other:
     """Which kind of pickle, by the names in it; opcodes are listed, never executed."""
     globals_, texts = _names(data)
     foreign = [g for g in globals_ if g.split(".")[0] not in _TENSOR_MODULES]
     if foreign or any(g.startswith("torch.nn.modules") for g in globals_):
-        return f"this is a pickled module or object, which is never executed here. {EXPORT}"
+        return Other("a pickled module or object, which is never executed here", "object")
     marks = ("state_dict", "optimizer", "epoch", "model")
     if any(t in marks or t.endswith("_state_dict") for t in texts):
-        return f"this is a training checkpoint, not a model file. {EXPORT}"
+        return Other("a training checkpoint, not a model file", "weights")
     if any(g.startswith("torch") for g in globals_):
-        return f"this is a state dict, not a model file. {EXPORT}"
-    return f"this is a pickle, not a model file. {EXPORT}"
+        return Other("a state dict, not a model file", "weights")
+    return Other("a pickle, not a model file", "object")
 
 
 def _names(data: bytes) -> tuple[list[str], list[str]]:

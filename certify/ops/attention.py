@@ -20,9 +20,9 @@ import numpy as np
 from certify.graph import Affine
 from certify.ops.constants import exact, where
 from certify.ops.context import CannotLower, Context, Tensor, Value
-from certify.ops.elementwise import scale
+from certify.ops.elementwise import add, on, scale
 from certify.ops.linear import product, swap
-from certify.ops.reduce import centered
+from certify.ops.reduce import axes, centered, last
 from certify.ops.table import lowering
 
 #: A mask that lowers scores by more than this is meant as minus infinity.
@@ -59,7 +59,7 @@ def _by_pairs(context: Context, x: Value, hidden: np.ndarray | None) -> Value:
         terms = context.apply("exp", terms)
     else:
         kept = ~hidden[..., ones] & ~hidden[..., others]
-        terms = _on(context, terms, kept, functools.partial(context.apply, "exp"))
+        terms = on(context, terms, kept, functools.partial(context.apply, "exp"))
     # a row of ones and no zeros: exp may overflow to infinity, and infinity times 0 is nan
     terms = context.rearrange(terms, lambda a: a.reshape(*x.shape, n - 1))
     rest = context.affine(terms, weight=np.ones((1, n - 1)), bias=1.0)
@@ -79,7 +79,7 @@ def _by_mean(context: Context, x: Value, hidden: np.ndarray | None) -> Value:
         mean = context.affine(_zeroed(context, x, usual), weight=row, scale=share)
         shifted = context.add(x, mean)
     exp = functools.partial(context.apply, "exp")
-    terms = exp(shifted) if kept.all() else _on(context, shifted, kept, exp)
+    terms = exp(shifted) if kept.all() else on(context, shifted, kept, exp)
     total = context.apply("reciprocal", context.affine(terms, weight=row))
     return context.multiply(terms, total)
 
@@ -102,14 +102,6 @@ def _zeroed(context: Context, x: Value, kept: np.ndarray) -> Value:
     return context.wrap(context.builder.gather(x.number, index))
 
 
-def _on(context: Context, x: Value, kept: np.ndarray, function: Any) -> Value:
-    """function(x) where `kept` holds, and 0 elsewhere; the rest is never computed."""
-    part = function(context.select(x, np.flatnonzero(kept)))
-    index = np.full(kept.shape, -1)
-    index[kept] = np.arange(int(kept.sum()))
-    return context.wrap(context.builder.gather(part.number, index))
-
-
 @lowering("aten.softmax.int", "aten._softmax.default", "aten._safe_softmax.default")
 def softmax(
     context: Context,
@@ -122,6 +114,34 @@ def softmax(
     moved = context.rearrange(self, lambda a: np.moveaxis(a, dim, -1))
     out = softmax_last(context, moved)
     return context.rearrange(out, lambda a: np.moveaxis(a, -1, dim))
+
+
+@lowering("aten.log_softmax.int", "aten._log_softmax.default")
+def log_softmax(
+    context: Context,
+    self: Tensor,
+    dim: int,
+    dtype: Any = None,
+    half_to_float: bool = False,
+) -> Tensor:
+    """x - logsumexp(x) along one axis."""
+    return add(context, self, scale(context, logsumexp(context, self, dim, True), -1))
+
+
+@lowering("aten.logsumexp.default")
+def logsumexp(context: Context, self: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """m + log(sum of exp(x - m)) with m a mean of the row, which cancels."""
+    value = context.value(self)
+    context.plain(value)
+    dims = axes(dim, len(value.shape))
+    flat = last(context, value, dims)
+    row = np.ones((1, flat.shape[-1]))
+    exp = context.apply("exp", centered(context, flat))
+    mean = context.affine(flat, weight=row, divisor=flat.shape[-1])
+    out = context.add(mean, context.apply("log", context.affine(exp, weight=row)))
+    kept = [1 if i in dims else n for i, n in enumerate(value.shape)]
+    shape = kept if keepdim else [n for i, n in enumerate(value.shape) if i not in dims]
+    return context.rearrange(out, lambda a: a.reshape(shape))
 
 
 @lowering("aten.scaled_dot_product_attention.default")

@@ -139,7 +139,7 @@ def _compare(name: str) -> Any:
             hidden = np.zeros(self.shape, bool) if self.hidden is None else self.hidden
             return hidden if name == "eq" else ~hidden
         parts = (exact(self, "a comparison"), exact(other, "a comparison"))
-        return (_COMPARE | _LOGIC)[name](*parts)
+        return np.asarray((_COMPARE | _LOGIC)[name](*parts))
 
     return rule
 
@@ -157,7 +157,7 @@ def logical_not(context: Context, self: Tensor) -> np.ndarray:
     array = exact(self)
     if array.dtype.kind != "b":
         raise CannotLower("the negation of something that is not a condition")
-    return ~array
+    return np.asarray(~array)
 
 
 @lowering("aten.any.default", "aten.any.dim", "aten.any.dims")
@@ -172,6 +172,30 @@ def all_(context: Context, self: Tensor, dim: Any = None, keepdim: bool = False)
     """Whether a constant condition holds everywhere."""
     dim = tuple(dim) if isinstance(dim, list) else dim
     return np.asarray(np.all(exact(self), axis=dim, keepdims=keepdim))
+
+
+_ROUND = {
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "round": np.round,
+    "sign": np.sign,
+    "isnan": np.isnan,
+    "isinf": np.isinf,
+}
+
+
+def _rounded(name: str) -> Any:
+    def rule(context: Context, self: Tensor) -> np.ndarray:
+        array = exact(self, f"{name}, which has jumps,")
+        return np.asarray(_ROUND[name](array))
+
+    rule.__doc__ = f"{name} of a constant; of the input it would have jumps."
+    return rule
+
+
+for _name in _ROUND:
+    lowering(f"aten.{_name}.default")(_rounded(_name))
 
 
 @lowering("aten.triu.default")
@@ -209,10 +233,11 @@ def where(context: Context, condition: Tensor, self: Any, other: Any) -> Tensor:
         return np.where(mask, np.asarray(self), np.asarray(other))
     shape = bounded(np.broadcast_shapes(mask.shape, np.shape(self), np.shape(other)))
     mask = np.broadcast_to(mask, shape)
-    sides = [_broadcast(context, side, shape) for side in (self, other)]
+    sides = [broadcast(context, side, shape) for side in (self, other)]
     return context.add(keep(context, sides[0], mask), keep(context, sides[1], ~mask))
 
 
-def _broadcast(context: Context, side: Any, shape: Any) -> Tensor:
+def broadcast(context: Context, side: Any, shape: Any) -> Tensor:
+    """A tensor or number in a larger shape."""
     tensor = side if isinstance(side, Value) else real(side)
     return context.rearrange(tensor, lambda a: np.broadcast_to(a, shape))

@@ -127,10 +127,39 @@ def div(context: Context, self: Tensor, other: Any) -> Tensor:
     return divide(context, self, other)
 
 
+@lowering("aten.div.Tensor_mode", "aten.div.Scalar_mode")
+def div_mode(
+    context: Context, self: Tensor, other: Any, rounding_mode: str | None = None
+) -> Tensor:
+    """self / other; rounded to an integer only where both are whole and constant."""
+    if rounding_mode is None:
+        return divide(context, self, other)
+    whole = [not isinstance(t, Value) and np.asarray(t).dtype.kind in "iu" for t in (self, other)]
+    if not all(whole) or (np.asarray(other) == 0).any():
+        raise CannotLower("a rounded quotient, which has jumps where its input varies")
+    x, y = np.asarray(self), np.asarray(other)
+    down = np.floor_divide(x, y)
+    if rounding_mode == "trunc":
+        down = down + ((down < 0) & (down * y != x))
+    return np.asarray(down)
+
+
+@lowering("aten.floor_divide.default", "aten.floor_divide.Scalar")
+def floor_divide(context: Context, self: Tensor, other: Any) -> Tensor:
+    """self / other rounded down, of whole constants."""
+    return div_mode(context, self, other, "floor")
+
+
 @lowering("aten.neg.default")
 def neg(context: Context, self: Tensor) -> Tensor:
     """-self."""
     return scale(context, self, -1)
+
+
+@lowering("aten.lerp.Scalar", "aten.lerp.Tensor")
+def lerp(context: Context, self: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """self + weight * (end - self)."""
+    return add(context, self, scale(context, sub(context, end, self), weight))
 
 
 _UNARY = {
@@ -138,7 +167,6 @@ _UNARY = {
     "silu": "silu",
     "tanh": "tanh",
     "sigmoid": "sigmoid",
-    "exp": "exp",
     "log": "log",
     "sin": "sin",
     "cos": "cos",
@@ -163,76 +191,69 @@ for _name, _function in _UNARY.items():
     lowering(f"aten.{_name}.default")(_unary(_function))
 
 
-@lowering("aten.gelu.default")
-def gelu(context: Context, self: Tensor, approximate: str = "none") -> Value:
-    """GELU, exact or by tanh."""
-    if approximate not in ("none", "tanh"):
-        raise ValueError(f"gelu has no form {approximate!r}")
-    return context.apply("gelu" if approximate == "none" else "gelu_tanh", self)
+@lowering("aten.exp.default")
+def exp(context: Context, self: Tensor) -> Value:
+    """The exponential function; 0 where a mask says minus infinity."""
+    value = context.value(self)
+    if value.hidden is None or not value.hidden.any():
+        return context.apply("exp", value)
+    return on(context, value, ~value.hidden, lambda part: context.apply("exp", part))
 
 
-@lowering("aten.softplus.default")
-def softplus(context: Context, self: Tensor, beta: Any = 1, threshold: Any = 20) -> Value:
-    """log(1 + exp(beta x)) / beta.
-
-    torch switches to x itself above beta x = threshold; at its default of 20 the two differ
-    by at most 2.1e-9, which is rounding in float32. A smaller threshold is another function.
-    """
-    if threshold < 20 or beta <= 0:
-        raise CannotLower(f"softplus with beta {beta} and threshold {threshold}")
-    return divide(context, context.apply("softplus", scale(context, self, beta)), beta)
+def on(context: Context, x: Value, kept: np.ndarray, function: Callable[[Value], Value]) -> Value:
+    """function(x) where `kept` holds, and 0 elsewhere; the rest is never computed."""
+    part = function(context.wrap(context.builder.gather(x.number, np.flatnonzero(kept))))
+    index = np.full(kept.shape, -1)
+    index[kept] = np.arange(int(kept.sum()))
+    return context.wrap(context.builder.gather(part.number, index))
 
 
-@lowering("aten.leaky_relu.default")
-def leaky_relu(context: Context, self: Tensor, negative_slope: Any = 0.01) -> Tensor:
-    """relu(x) - slope * relu(-x)."""
-    below = context.apply("relu", scale(context, self, -1))
-    return context.add(context.apply("relu", self), scale(context, below, -negative_slope))
+def _logarithm(base: int) -> Callable[[Context, Tensor], Value]:
+    def rule(context: Context, self: Tensor) -> Value:
+        unit = context.apply("reciprocal", context.apply("log", np.full((), float(base))))
+        return context.multiply(context.apply("log", self), unit)
+
+    rule.__doc__ = f"log(x) / log({base})."
+    return rule
 
 
-@lowering("aten.clamp.default", "aten.clamp_min.default", "aten.clamp_max.default")
-def clamp(context: Context, self: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """relu(x - lo) + lo, and hi - relu(hi - x): cut off at one or both ends."""
-    if min is not None and max is not None and min > max:
-        raise CannotLower("clamp with its ends exchanged")
-    out = context.value(self)
-    if min is not None:
-        out = context.add(context.apply("relu", context.add(out, -min)), min)
-    if max is not None:
-        below = context.apply("relu", context.affine(out, scale=-1, bias=max))
-        out = context.affine(below, scale=-1, bias=max)
-    return out
+for _base in (2, 10):
+    lowering(f"aten.log{_base}.default")(_logarithm(_base))
 
 
-@lowering("aten.hardtanh.default")
-def hardtanh(context: Context, self: Tensor, min_val: Any = -1, max_val: Any = 1) -> Tensor:
-    """Cut off at both ends."""
-    return clamp(context, self, min_val, max_val)
+@lowering("aten.log1p.default")
+def log1p(context: Context, self: Tensor) -> Value:
+    """log(1 + x)."""
+    return context.apply("log", context.add(self, 1))
 
 
-@lowering("aten.relu6.default")
-def relu6(context: Context, self: Tensor) -> Tensor:
-    """Cut off at 0 and 6."""
-    return clamp(context, self, 0, 6)
+@lowering("aten.expm1.default")
+def expm1(context: Context, self: Tensor) -> Tensor:
+    """exp(x) - 1."""
+    return context.add(exp(context, self), -1)
 
 
-@lowering("aten.pow.Tensor_Scalar")
-def power(context: Context, self: Tensor, exponent: Any) -> Tensor:
-    """self ** exponent for 1/2, -1/2 and integers up to 16 in size."""
-    if exponent in (0.5, -0.5):
-        return context.apply("sqrt" if exponent > 0 else "rsqrt", self)
-    if float(exponent) != int(exponent) or abs(exponent) > 16:
-        raise CannotLower(f"the exponent {exponent} is neither 1/2, -1/2 nor a small integer")
-    count = int(exponent)
-    if count == 0:
-        return np.ones(np.shape(self))
-    out = _integer_power(context, context.value(self), abs(count))
-    return context.apply("reciprocal", out) if count < 0 else out
+@lowering("aten.sinh.default")
+def sinh(context: Context, self: Tensor) -> Tensor:
+    """(exp(x) - exp(-x)) / 2."""
+    ends = [context.apply("exp", scale(context, self, sign)) for sign in (1, -1)]
+    return divide(context, context.add(ends[0], scale(context, ends[1], -1)), 2)
 
 
-def _integer_power(context: Context, x: Value, count: int) -> Value:
-    # squares are univariate: they keep the sign that a product of enclosures loses
-    if count == 1:
-        return x
-    half = context.apply("square", _integer_power(context, x, count // 2))
-    return context.multiply(half, x) if count % 2 else half
+@lowering("aten.cosh.default")
+def cosh(context: Context, self: Tensor) -> Tensor:
+    """(exp(x) + exp(-x)) / 2."""
+    ends = [context.apply("exp", scale(context, self, sign)) for sign in (1, -1)]
+    return divide(context, context.add(*ends), 2)
+
+
+@lowering("aten.tan.default")
+def tan(context: Context, self: Tensor) -> Tensor:
+    """sin(x) / cos(x)."""
+    return divide(context, context.apply("sin", self), context.apply("cos", self))
+
+
+@lowering("aten.erfc.default")
+def erfc(context: Context, self: Tensor) -> Tensor:
+    """1 - erf(x)."""
+    return context.affine(context.apply("erf", self), scale=-1, bias=1)

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from certify.ops.context import CannotLower, Context, Tensor, Value, bounded
+from certify.ops.context import Context, Tensor, Value, bounded
 from certify.ops.elementwise import add, scale
-from certify.ops.reduce import total
 from certify.ops.table import lowering
 
 
@@ -82,64 +81,3 @@ def addmm(
 def outer(context: Context, self: Tensor, vec2: Tensor) -> Tensor:
     """Products of all pairs of entries of two vectors."""
     return scale(context, context.rearrange(self, lambda a: a[:, None]), vec2)
-
-
-@lowering("aten.einsum.default")
-def einsum(context: Context, equation: str, tensors: list[Tensor], path: Any = None) -> Tensor:
-    """Einstein summation of one or two tensors, no letter twice in one of them.
-
-    The letters of two tensors are sorted into those of both and of the result (batch), of
-    one side only (rows, columns) and of both but not the result (summed); then it is a
-    matrix product.
-    """
-    inputs, _, result = equation.replace(" ", "").partition("->")
-    terms = inputs.split(",")
-    if "->" not in equation or "." in equation or len(terms) not in (1, 2):
-        raise CannotLower(f"einsum {equation!r} is not of the form 'ab,bc->ac'")
-    if any(len(set(t)) != len(t) for t in [*terms, result]) or set(result) - set("".join(terms)):
-        raise CannotLower(f"einsum {equation!r} repeats a letter or makes one up")
-    if any(len(t.shape) != len(term) for t, term in zip(tensors, terms, strict=True)):
-        raise ValueError("einsum letters do not fit the tensors")
-    pairs = zip(terms, tensors, strict=True)
-    letters = [pair for t, x in pairs for pair in zip(t, x.shape, strict=True)]
-    sizes = dict(letters)
-    if any(sizes[k] != n for k, n in letters):
-        raise CannotLower(f"einsum {equation!r} broadcasts an axis of length 1")
-    if len(terms) == 1:
-        tensors, terms = [tensors[0], np.ones(())], [terms[0], ""]
-    a, b = terms
-    both = [k for k in a if k in b]
-    batch, inner = [k for k in both if k in result], [k for k in both if k not in result]
-    rows, columns = [k for k in a if k not in b], [k for k in b if k not in a]
-    # a letter of one side that the result lacks is summed on that side first
-    x, rows = _sum_out(context, tensors[0], a, rows, result)
-    y, columns = _sum_out(context, tensors[1], b, columns, result)
-    a, b = "".join(k for k in a if k in rows + both), "".join(k for k in b if k in columns + both)
-    x = _grouped(context, x, a, (batch, rows, inner), sizes)
-    y = _grouped(context, y, b, (batch, inner, columns), sizes)
-    if not isinstance(x, Value) and not isinstance(y, Value):
-        x = context.value(x)
-    out = product(context, x, y)
-    order = batch + rows + columns
-    full = [sizes[k] for k in order]
-    return context.rearrange(
-        out, lambda p: p.reshape(full).transpose([order.index(k) for k in result])
-    )
-
-
-def _grouped(context: Context, x: Tensor, term: str, groups: Any, sizes: Any) -> Tensor:
-    letters = [k for group in groups for k in group]
-    batch = [sizes[k] for k in groups[0]]
-    shape = [*batch, *(math.prod(sizes[k] for k in group) for group in groups[1:])]
-    return context.rearrange(
-        x, lambda p: p.transpose([term.index(k) for k in letters]).reshape(shape)
-    )
-
-
-def _sum_out(
-    context: Context, x: Tensor, term: str, own: list[str], result: str
-) -> tuple[Tensor, list[str]]:
-    gone = [i for i, k in enumerate(term) if k in own and k not in result]
-    if not gone:
-        return x, own
-    return total(context, x, gone), [k for k in own if k in result]

@@ -81,6 +81,45 @@ def rms_norm(
     return _finish(context, unit, input.shape, weight, None)
 
 
+@lowering("aten.group_norm.default")
+def group_norm(
+    context: Context,
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """Layer norm over groups of channels (axis 1) and all that follows."""
+    value = context.value(input)
+    groups = context.rearrange(value, lambda a: a.reshape(a.shape[0], num_groups, -1))
+    unit = _scaled_to_unit(context, centered(context, groups), eps)
+    out: Tensor = context.rearrange(unit, lambda a: a.reshape(value.shape))
+    lead = (-1,) + (1,) * (len(value.shape) - 2)
+    for part, step in ((weight, scale), (bias, add)):
+        if part is not None:
+            channel = context.rearrange(part, lambda a: a.reshape(lead))
+            out = step(context, out, channel)
+    return out
+
+
+@lowering("aten.native_group_norm.default")
+def native_group_norm(
+    context: Context,
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    N: int,
+    C: int,
+    HxW: int,
+    group: int,
+    eps: float,
+) -> list[Tensor | None]:
+    """Group norm; its mean and deviation, returned for training, are left out."""
+    return [group_norm(context, input, group, weight, bias, eps), None, None]
+
+
 @lowering("aten.batch_norm.default")
 def batch_norm(
     context: Context,
@@ -106,3 +145,9 @@ def batch_norm(
     out = context.multiply(out, spread)
     out = out if weight is None else scale(context, out, channel(weight))
     return out if bias is None else add(context, out, channel(bias))
+
+
+@lowering("aten._native_batch_norm_legit_no_training.default")
+def native_batch_norm(context: Context, **arguments: Any) -> list[Tensor | None]:
+    """Batch norm in eval mode; the statistics of the batch are left out."""
+    return [batch_norm(context, training=False, **arguments), None, None]

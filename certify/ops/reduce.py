@@ -101,6 +101,49 @@ def var(
     return context.rearrange(out, lambda a: a.reshape(shape))
 
 
+@lowering("aten.std.correction", "aten.std.dim", "aten.std.default")
+def std(context: Context, self: Tensor, **arguments: Any) -> Tensor:
+    """Standard deviation over axes: the root of the variance."""
+    return context.apply("sqrt", var(context, self, **arguments))
+
+
+@lowering("aten.linalg_vector_norm.default")
+def vector_norm(
+    context: Context,
+    self: Tensor,
+    ord: Any = 2,
+    dim: Any = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+) -> Tensor:
+    """The 2-norm or 1-norm over axes."""
+    if ord not in (1, 2):
+        raise CannotLower(f"the norm of order {ord} is neither the 1-norm nor the 2-norm")
+    parts = context.apply("abs" if ord == 1 else "square", self)
+    out = total(context, parts, axes(dim, len(parts.shape)), keepdim=keepdim)
+    return out if ord == 1 else context.apply("sqrt", out)
+
+
+@lowering("aten.prod.default", "aten.prod.dim_int")
+def prod(
+    context: Context, self: Tensor, dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Tensor:
+    """Product over an axis, or of all entries: a tree of products of two."""
+    value = context.value(self)
+    dims = axes(dim, len(value.shape))
+    kept = [1 if i in dims else n for i, n in enumerate(value.shape)]
+    shape = kept if keepdim else [n for i, n in enumerate(value.shape) if i not in dims]
+    out = last(context, value, dims)
+    if not out.shape[-1]:
+        raise CannotLower("a product over an empty axis")
+    pieces = context.rearrange(out, lambda a: [a[..., i] for i in range(a.shape[-1])])
+    while len(pieces) > 1:
+        pairs = zip(pieces[::2], pieces[1::2], strict=False)
+        odd = pieces[-1:] if len(pieces) % 2 else []
+        pieces = [context.multiply(x, y) for x, y in pairs] + odd
+    return context.rearrange(pieces[0], lambda a: a.reshape(shape))
+
+
 def centered(context: Context, x: Value) -> Value:
     """x minus its mean over the last axis: the matrix n I - 1 with divisor n, exact."""
     count = x.shape[-1]

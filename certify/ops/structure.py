@@ -214,6 +214,16 @@ def diagonal(a: np.ndarray, offset: int = 0, dim1: int = 0, dim2: int = 1) -> np
     return np.diagonal(a, offset, dim1, dim2)
 
 
+@structural("aten.unfold.default")
+def unfold(a: np.ndarray, dimension: int, size: int, step: int) -> np.ndarray:
+    """Windows of an axis; what lies in a window is the new last axis."""
+    starts = range(0, a.shape[dimension] - size + 1, step)
+    bounded((a.size, size))
+    pieces = [np.take(a, range(i, i + size), axis=dimension) for i in starts]
+    moved = [np.moveaxis(p, dimension, -1) for p in pieces]
+    return np.stack(moved, axis=axis(dimension, a.ndim))
+
+
 @structural("aten.split.Tensor")
 def split(a: np.ndarray, split_size: int, dim: int = 0) -> list[np.ndarray]:
     """Pieces of equal length; the last may be shorter."""
@@ -280,6 +290,15 @@ def whole(index: Any, *, mask: bool = False) -> np.ndarray:
         raise ValueError("an index is not an integer")
     bounded(index.shape)
     return index
+
+
+@lowering("aten.one_hot.default")
+def one_hot(context: Context, self: Tensor, num_classes: int = -1) -> np.ndarray:
+    """Rows of an identity matrix at constant positions."""
+    index = whole(self)
+    count = int(index.max()) + 1 if num_classes < 0 else num_classes
+    bounded((index.size, count))
+    return np.eye(*bounded((count, count)), dtype=np.int64)[index]
 
 
 @lowering("aten.cat.default", "aten.concat.default")

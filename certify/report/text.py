@@ -123,7 +123,7 @@ def _slopes(report: Report) -> list[str]:
     for runs, word in ((found.rising, "non-decreasing"), (found.falling, "non-increasing")):
         if runs:
             lines.append(f"{word} on {_runs(runs)}")
-    if found.target:
+    if found.target and report.known.target_total[0] > 0:
         name = report.target.noun
         slow = f"|slope| <= {report.options.tau!r} times that of {name}: on "
         lines.append(slow + (_runs(found.slow) if found.slow else "no interval"))

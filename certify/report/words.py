@@ -60,8 +60,8 @@ def _answer(report: Report) -> str:
 def _resolution(report: Report) -> Iterator[str]:
     """The certified resolution, beside the width of steps at the accuracy that is proved."""
     (lo, hi, window), tau, name = report.longest, report.options.tau, report.target.noun
-    if report.known.target_total[1] == 0:
-        return
+    if report.known.target_total[0] <= 0:
+        return  # no window decides
     if hi == 0:
         yield (
             f"Certified resolution: at no width is a window a {tau!r}-plateau where {name} varies "
@@ -98,9 +98,8 @@ def step_width(report: Report) -> float | None:
 
 
 def _smoothness(report: Report) -> Iterator[str]:
-    lo, hi = float(report.known.range[0].min()), float(report.known.range[1].max())
-    if lo == hi:
-        yield "It is constant."
+    if report.structure.smoothness == "constant":
+        yield "It is constant: nothing leads from its input to its output."
     elif report.structure.smoothness == "analytic":
         yield "It is real-analytic, so constant on no interval unless on the whole line (D1)."
     else:

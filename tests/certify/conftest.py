@@ -27,6 +27,17 @@ def ref():
         yield module
 
 
+@pytest.fixture(scope="session")
+def models():
+    """The module models.py beside this file: small networks whose answers are known."""
+    spec = importlib.util.spec_from_file_location(
+        "known_models", Path(__file__).with_name("models.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 class Tiny(nn.Module):
     """One hidden layer of tanh."""
 

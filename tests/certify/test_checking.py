@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -193,7 +194,7 @@ def test_check_and_verify_in_one(tiny_file, tmp_path):
     packed = tmp_path / "c.json.gz"
     base = ("check", tiny_file, "--target", "exp", "--cells", 2, "--verify")
     out = certify(*base, "--certificate", packed)
-    assert out.exit_code == 0 and "ACCEPTED    64 of 64" in out.stdout, out.output
+    assert out.exit_code == 0 and re.search(r"ACCEPTED    (\d+) of \1 ", out.stdout), out.output
     assert packed.read_bytes()[:2] == b"\x1f\x8b"
     out = certify(*base, "--json", "-")
     assert json.loads(out.stdout)["certificate"] == {

@@ -21,7 +21,7 @@ def known(variation, target):
     c = model.shape[1]
     zero = torch.zeros((2, c)).double()
     total = other.sum(1)
-    return Brackets((0.0, 1.0), 0.0, zero, zero, zero, model, other, total)
+    return Brackets((0.0, 1.0), 0.0, zero, zero, zero, model, other, zero, total)
 
 
 @given(

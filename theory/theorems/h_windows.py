@@ -23,7 +23,7 @@ x, y, gx, gy, r, lo, hi, bound = sp.symbols("x y g_x g_y r m M L", real=True)
 )
 def d4():
     z, gz = sp.symbols("z g_z", real=True)
-    between = (sp.Eq(gy - gx, r * (y - x)), lo <= r, r <= hi, x < y)
+    quotient = sp.Eq(gy - gx, r * (y - x))
     return (
         Cited("the mean value theorem", "Rudin 1976, theorem 5.10"),
         Entails(
@@ -31,9 +31,12 @@ def d4():
              gz - gy <= hi * (z - y)),
             sp.And(lo * (z - x) <= gz - gx, gz - gx <= hi * (z - x)),
         ),
-        Entails((*between, lo >= 0), gy >= gx),
-        Entails((*between, hi <= 0), gy <= gx),
-        Entails((*between, -bound <= lo, hi <= bound), sp.Abs(gy - gx) <= bound * (y - x)),
+        Entails((quotient, lo <= r, x < y, lo >= 0), gy >= gx),
+        Entails((quotient, r <= hi, x < y, hi <= 0), gy <= gx),
+        Entails(
+            (quotient, lo <= r, r <= hi, x < y, -bound <= lo, hi <= bound),
+            sp.Abs(gy - gx) <= bound * (y - x),
+        ),
     )  # fmt: skip
 
 
@@ -58,7 +61,7 @@ fa, fb, ha, hb, top, bottom = sp.symbols("f_a f_b h_a h_b h_+ h_-", real=True)
     uses=("D3",),
 )
 def d5():
-    ends = (bottom <= ha, ha <= top, bottom <= hb, hb <= top, sp.Eq(spread, top - bottom))
+    ends = (bottom <= ha, hb <= top, sp.Eq(spread, top - bottom))
     return (
         Entails((v >= inner, d <= outer, tau >= 0, inner > tau * outer), v > tau * d),
         Entails((*ends, sp.Eq(d, fa - fb), v >= (fa + ha) - (fb + hb)), v >= d - spread),

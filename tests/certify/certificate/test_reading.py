@@ -34,9 +34,10 @@ def small(*nodes, **more):
         "schema": "certify-certificate/1", "semantics": "real", "domain": [PAIR],
         "target": {"name": "exp", "expression": "exp(x)"},
         "stated": {"cells": [cell], "sup_error": PAIR, "target_variation": PAIR,
-                   "witness": [ONE]},
+                   "witness": [ONE], "slopes": [PAIR, PAIR]},
         "claims": [{"label": "within", "numbers": {"bound": ONE}, "verdict": "PROVED"}],
         "points": [{"at": [ONE], **bounds}], "trees": [[leaf]],
+        "slopes": {"points": [{"at": [ONE], **bounds}], "trees": [[leaf]]},
         "tool": {}, "trust": TRUST, "model": {},
         "graph": {"input": [1], "nodes": list(nodes), "output": len(nodes)},
         **more,
@@ -62,7 +63,7 @@ GOOD = [
 def test_every_primitive_is_read():
     certificate = sealed(small(*GOOD))
     assert [n.kind for n in certificate.network.nodes] == [n["op"] for n in GOOD]
-    assert certificate.leaves == 1 and isinstance(certificate.trees[0][0], Leaf)
+    assert certificate.leaves == 2 and isinstance(certificate.trees[0][0], Leaf)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def report(tiny_file):
     options = Options(cells=2, within=0.9, constant_up_to=0.75, gap=0.1, limits=Limits(20))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "FIRST", 2)
+        patch.setattr(loop, "UNASKED", 0)
         return check(str(tiny_file), "exp", options)
 
 

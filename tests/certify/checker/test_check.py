@@ -153,8 +153,8 @@ def constant_one(expression, leaf, point, verdict):
         "target": {"name": "t", "expression": expression}, "domain": [box],
         "graph": {"input": [1], "nodes": [node], "output": 1},
         "stated": {"cells": [cell], "sup_error": [one[0], "inf"], "target_variation": free,
-                   "witness": [(0.0).hex()]},
-        "trees": [[" ".join([*box, *leaf])]],
+                   "witness": [(0.0).hex()], "slopes": [["-inf", "inf"]] * 2},
+        "trees": [[" ".join([*box, *leaf])]], "slopes": None,
         "points": [{"at": [(0.0).hex()], "model": one, "target": point, "difference": one}],
         "claims": [{"label": "within", "numbers": {"bound": (0.5).hex()}, "verdict": verdict}],
     }  # fmt: skip
@@ -291,8 +291,10 @@ def million_leaves(depth):
     return {
         "schema": "certify-certificate/1", "semantics": "real",
         "target": {"name": "x", "expression": "x"}, "domain": cell["box"],
-        "stated": {"cells": [cell], "sup_error": pair, "target_variation": pair, "witness": None},
+        "stated": {"cells": [cell], "sup_error": pair, "target_variation": pair, "witness": None,
+                   "slopes": [["-inf", "inf"]] * 2},
         "tool": {}, "trust": TRUST, "model": {}, "claims": [], "points": [], "trees": [tree],
+        "slopes": None,
         "graph": {"input": [1], "nodes": [zero], "output": 1},
     }  # fmt: skip
 

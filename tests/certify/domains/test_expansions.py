@@ -14,12 +14,16 @@ from mpmath import mp, mpf
 
 from certify.domains.expansions import Expansion, Kinked, derivative, rule
 from certify.rounding import unknown
+from theory.derivatives import derived
 from theory.functions import FUNCTIONS, Function, x
 
 SEEDS = st.integers(0, 2**32 - 1)
 POWERS = ["5/2", "7/3", "1/3", "2/3", "-1/3", "-3/2", "-2", "-3", "3", "7", "11/2"]
 OTHERS = {f"x**({q})": Function(f"x**({q})", x ** sp.Rational(q)) for q in POWERS}
 EVERY = {**FUNCTIONS, **OTHERS, "tanh(2*x+1)": Function("tanh(2*x+1)", sp.tanh(2 * x + 1))}
+#: f' over its rational factor, for functions that no table had before.
+SLOPES = {f"{name}'": derived(FUNCTIONS[name]) for name in ("tanh", "gelu", "silu", "sigmoid")}
+EVERY |= {name: function for name, (_, function) in SLOPES.items()}
 SMOOTH = [name for name, f in EVERY.items() if not isinstance(rule(f), Kinked)]
 CLOSED = ["exp", "log", "square", "sqrt", "cbrt", "reciprocal", "rsqrt", "sin", "cos", *OTHERS]
 
@@ -65,6 +69,10 @@ def coefficients(ref, name, order, t):
     t = mpf(t)
     if name in DERIVATIVES:
         return [DERIVATIVES[name](k, t) for k in range(order + 1)]
+    if name in SLOPES:
+        factor = SLOPES[name][0]
+        of = coefficients(ref, name[:-1], order + 1, t)
+        return [(k + 1) * a * factor.q / factor.p for k, a in enumerate(of[1:])]
     f = (lambda s: mp.tanh(2 * s + 1)) if name not in ref.TEXTBOOK else ref.TEXTBOOK[name]
     return mp.taylor(f, t, order)
 
@@ -180,6 +188,8 @@ def test_ranges(ref, name, a, b, part):
     for t in (lo, hi, inner):
         if name in ref.TEXTBOOK:
             value = ref.textbook(name, t)
+        elif name in SLOPES:
+            value = coefficients(ref, name, 0, t)[0] if abs(t) < 100 else None
         else:
             known = DERIVATIVES.get(name, lambda k, s: mp.tanh(2 * s + 1) if abs(s) < 1e6 else None)
             value = known(0, mpf(t))
@@ -210,3 +220,19 @@ def test_rules_are_read_off_the_expressions():
     for name in ("exp", "log", "square", "sqrt", "cbrt", "reciprocal", "rsqrt"):
         maker = rule(FUNCTIONS[name]).expand.__qualname__.split(".")[0]
         assert maker != "tabulated", name
+
+
+@given(ends=st.tuples(ENDS, ENDS), order=st.integers(0, 8))
+def test_a_jump_is_its_sides_or_all_between(ends, order):
+    """relu': 0 below the kink and 1 above."""
+    lo, hi = (torch.tensor([end], dtype=torch.float64) for end in sorted(ends))
+    factor, function = derived(FUNCTIONS["relu"])
+    assert factor == 1
+    how = rule(function)
+    e = how.expand(order, lo, hi - lo, lo, hi)
+    low, high = how.range(lo, hi)
+    expected = (0, 0) if hi < 0 else (1, 1) if lo > 0 else (0, 1)
+    assert (float(low), float(high)) == expected
+    assert float(e.taylor[0] - e.error) == expected[0]
+    assert float(e.taylor[0] + e.error) == expected[1]
+    assert float(e.slope) == float(e.last) == 0 and not e.taylor[1:].any()

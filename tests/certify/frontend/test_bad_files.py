@@ -103,7 +103,12 @@ def files(tmp_path_factory):
 def test_other_files(kind, files):
     text = refusal(files / kind)
     assert KINDS[kind] in text
-    assert kind == "folder" or "certify.export" in text
+    if kind in ("state", "checkpoint", "legacy", "safe"):
+        assert f"certify convert {files / kind} --arch pkg.mod:factory -o MODEL.pt" in text
+    elif kind == "onnx":
+        assert f"certify convert {files / kind} -o MODEL.pt" in text
+    else:
+        assert kind == "folder" or "certify.export" in text
 
 
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.9, 0.999])

@@ -195,14 +195,36 @@ def test_masked_scores(keys, tmp_path):
     check(function, (1, keys, 1), tmp_path, tolerance=1e-11)
 
 
+def test_masked_maxima(tmp_path):
+    hide = torch.tensor([[0, 1, 1, 0, 0], [1, 0, 0, 1, 0], [0, 0, 0, 0, 1]]).bool()
+    mask = torch.zeros(3, 5).double().masked_fill(hide, -math.inf)
+
+    def function(x):
+        scores = x + mask
+        larger = torch.maximum(scores, scores.roll(1, -1))[..., 2:4].exp()
+        return scores.amax(-1) + scores.exp().sum(-1) + larger.sum(-1)
+
+    check(function, (1, 3, 5), tmp_path)
+
+
 UNSUPPORTED = {
     "no lowering": (lambda x: torch.special.bessel_j0(x), "no lowering to primitives"),
     "power": (lambda x: x**2.5, "the exponent 2.5"),
     "input in a condition": (lambda x: torch.where(x > 0, x, -x), "depends on the input"),
     "rounding": (lambda x: x.long() + 0.5, "rounds a value"),
     "nothing left": (lambda x: (x + -math.inf).softmax(-1), "every key of a row is masked"),
-    "infinite": (lambda x: (x + -math.inf).exp(), "masked with -inf"),
+    "infinite": (lambda x: (x + -math.inf).sin(), "masked with -inf"),
     "zero": (lambda x: x / 0, "division by zero"),
+    "position": (lambda x: x.max(-1).indices * x[:, 0], "a position or statistic"),
+    "jumps": (lambda x: x.floor() + x, "floor, which has jumps, depends on the input"),
+    "rounded quotient": (
+        lambda x: x.div(2, rounding_mode="floor"),
+        "has jumps where its input varies",
+    ),
+    "sum at one place": (
+        lambda x: x.index_put((torch.tensor([0]),), x[0], accumulate=True),
+        "positions that may coincide",
+    ),
     "train mode": (lambda x: F.dropout(x, 0.5, training=True), "exported in train mode"),
 }
 

@@ -1,0 +1,100 @@
+"""The paper's claim decided: stairs, two values, constants, lines, the trained zoo."""
+
+import math
+
+import pytest
+import torch
+
+from certify.checking import check
+from certify.options import Options
+from certify.report.text import render
+from certify.report.words import paragraph
+from certify.run import Limits
+from certify.verdict import Verdict
+
+LIMITS = Limits(20)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("plateaus")
+
+
+@pytest.fixture(scope="module")
+def stairs(models, folder):
+    return models.loaded(models.Stairs(), folder)
+
+
+def longest_by_sampling(module, tau, domain, places=2001):
+    """Length of the longest window where module varies by at most tau times exp, on a grid."""
+    x = torch.linspace(*domain, places, dtype=torch.float64)
+    g, f = module(x.unsqueeze(1)).detach().reshape(-1), torch.exp(x)
+    best = 0.0
+    for i in range(places):
+        v = g[i:].cummax(0).values - g[i:].cummin(0).values
+        good = torch.nonzero(v <= tau * (f[i:] - f[i])).reshape(-1)
+        if len(good):
+            best = max(best, float(x[i + int(good[-1])] - x[i]))
+    return best
+
+
+def test_extents_of_stairs(models, stairs):
+    """Each of the eight steps is a plateau, known to 1 %."""
+    report = check(stairs, "exp", Options(no_plateau=True, limits=LIMITS))
+    lo, hi, window = report.longest
+    true = longest_by_sampling(models.Stairs().double().eval(), 0.1, (-1, 1))
+    assert lo <= true + 2 / 2000 and true <= hi and hi <= 1.01 * lo
+    assert window is not None and window[1] - window[0] >= lo
+    assert report.exit_code == 1 and report.claims[0].verdict is Verdict.REFUTED
+    assert "has plateaus" in paragraph(report) and "longest 0.1-plateau" in paragraph(report)
+
+
+def test_extent_of_two_values(models, folder):
+    module = models.TwoValues()
+    report = check(models.loaded(module, folder), "exp", Options(limits=LIMITS))
+    lo, hi, _ = report.longest
+    true = longest_by_sampling(module, 0.1, (-1, 1))
+    assert lo <= true + 2 / 2000 and true <= hi and hi <= 1.01 * lo
+    assert report.plateaus.overall() is Verdict.PROVED
+    assert "LayerNorm over 2 features without a linear head" in paragraph(report)
+    floor = math.e - 1
+    assert report.known.sup[0] >= floor and "at least 1.718 (theorem A1')" in paragraph(report)
+
+
+def test_sliding_windows(stairs):
+    """A window of width 0.2 fits on a step, one of 0.3 does not."""
+    for width, verdict in ((0.2, Verdict.REFUTED), (0.3, Verdict.PROVED)):
+        report = check(stairs, "exp", Options(windows=width, no_plateau=True, limits=LIMITS))
+        (claim,) = report.claims
+        assert (claim.label, claim.verdict) == ("no-plateau-window", verdict)
+        assert claim.numbers == {"tau": 0.1, "width": width}
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "overall", "says"),
+    [
+        ("Constant", "exp", Verdict.PROVED, "It is constant: nothing leads"),
+        ("Constant", "1/3", Verdict.UNDECIDED, "Plateaus are not an issue here"),
+        ("Line", "exp", Verdict.REFUTED, "it is non-decreasing"),
+        ("Line", "1/3", Verdict.UNDECIDED, "Plateaus are not an issue here"),
+        ("Exp", "exp", Verdict.REFUTED, "at no width"),
+        ("Line", "2*x+1/8", Verdict.REFUTED, "at no width"),
+        ("Relu", "x", Verdict.PROVED, "continuous and piecewise analytic"),
+    ],
+)
+def test_special_cases(models, folder, name, target, overall, says):
+    """No division by zero, no plateau where nothing decides, and words that fit."""
+    module = models.Line(0.0, 0.7) if name == "Constant" else getattr(models, name)()
+    options = Options(cells=8, slopes=True, limits=Limits(6))
+    report = check(models.loaded(module, folder), target, options)
+    assert report.plateaus.overall() is overall
+    assert says in paragraph(report) and "nan" not in render(report)
+    assert all(lo <= hi for lo, hi, _ in [report.longest])
+
+
+def test_the_trained_encoder_is_no_staircase():
+    report = check("probes/zoo/exp.pt", "exp", Options(width=1 / 16, no_plateau=True))
+    assert report.claims[0].verdict is Verdict.PROVED
+    assert bool((report.plateaus.deciding & report.plateaus.refuted).all())
+    assert report.longest == (0.0, 0.0, None)
+    assert "not piecewise constant at resolution 0.0625: on all 32 cells" in paragraph(report)

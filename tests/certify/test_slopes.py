@@ -1,0 +1,87 @@
+"""Slopes against dense sampling, and the claims that rest on them."""
+
+import pytest
+import torch
+
+from certify.checking import check
+from certify.errors import BadRequest
+from certify.options import Options
+from certify.run import Limits
+from certify.slopes import covering
+from certify.verdict import Verdict
+from theory.expressions import parse
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("slopes")
+
+
+@pytest.fixture(scope="module")
+def relu(models, folder):
+    options = Options(slopes=True, monotone=True, lipschitz=2.9, cells=8, limits=Limits(10))
+    return check(models.loaded(models.Relu(), folder), "x^2", options)
+
+
+def test_kinks_end_the_pieces(relu):
+    """Slopes 0, 1, 3, -1 from kink to kink; each is bracketed to rounding."""
+    found = relu.slopes
+    assert found.least[0] <= -1 <= found.least[1] and found.least[1] - found.least[0] < 1e-9
+    assert found.greatest[0] <= 3 <= found.greatest[1] < 3 + 1e-9
+    (falling,) = [run for run in found.falling if run[0] > 0]
+    assert 0.25 <= falling[0] < 0.2505 and falling[1] == 1.0
+    (rising,) = [run for run in found.rising if run[1] > 0]
+    assert rising[0] <= -0.4995 and 0.2495 < rising[1] <= 0.25
+    low, high = covering(found, 0.01, 0.2)
+    assert low <= 3 <= high and high - low < 1e-9
+
+
+def test_claims_are_refuted_by_pairs(models, relu):
+    module = models.Relu()
+
+    def value(x):
+        return float(module(torch.tensor(x, dtype=torch.float64)))
+
+    monotone, lipschitz = relu.claims
+    assert monotone.verdict is lipschitz.verdict is Verdict.REFUTED
+    (a, b), (c, d) = monotone.witness
+    assert a < b and value(a) > value(b) and c < d and value(c) < value(d)
+    a, b = lipschitz.witness
+    assert value(b) - value(a) > 2.9 * (b - a)
+
+
+def test_slow_stretches_of_a_line(models, folder):
+    """|0.25| <= 0.5 |2 x| where |x| >= 1/4."""
+    options = Options(slopes=True, tau=0.5, cells=4, limits=Limits(10))
+    found = check(models.loaded(models.Line(0.25), folder), "x^2", options).slopes
+    (first, second), ((lo, hi),) = found.slow, found.unclear[:1]
+    assert first[0] == -1 and -0.2505 < first[1] <= -0.25
+    assert 0.25 <= second[0] < 0.2505 and second[1] == 1
+    assert lo <= -0.25 <= hi and hi - lo < 1e-3
+
+
+def test_the_zoo_is_monotone_and_bounded():
+    """The trained exp model rises everywhere; sup |model' - exp'| is bracketed."""
+    options = Options(monotone=True, lipschitz=2.7, cells=8)
+    report = check("probes/zoo/exp.pt", "exp", options)
+    assert [claim.verdict for claim in report.claims] == [Verdict.PROVED] * 2
+    assert "non-decreasing" in report.claims[0].reason
+    lo, hi = report.slopes.known.sup
+    assert 0 < lo <= hi <= 1.01 * lo
+    assert {check.theorem for check in report.crosschecks} >= {"A1'", "A1-dual", "B1", "D4"}
+
+
+def test_a_target_that_jumps_has_no_slopes(models, folder):
+    options = Options(slopes=True, cells=2, limits=Limits(5))
+    report = check(models.loaded(models.Line(), folder), "sign(x+0.3)*1", options)
+    assert not report.slopes.target and report.slopes.least[0] > 1.99
+    assert parse("sign(x+0.3)") is not None
+
+
+def test_windows_wider_than_the_domain_are_refused(tiny_file):
+    with pytest.raises(BadRequest, match="wider than the domain"):
+        check(str(tiny_file), "exp", Options(windows=2.5))
+    with pytest.raises(BadRequest, match="--lipschitz"):
+        Options(lipschitz=float("nan"))
+    with pytest.raises(BadRequest, match="--windows"):
+        Options(windows=0.0)
