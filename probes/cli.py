@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from probes.cli_paper import paper
+from probes.cli_tokens import train_tokens
 from theory.errors import BadRequest
 from theory.files import destination
 from theory.terminal import told
@@ -34,10 +36,19 @@ def probes() -> None:
     """Train small transformers and probe them by sampling."""
 
 
+app.command()(told(paper))
+
+#: Options of the paper's token targets, and options of targets of one number, alone.
+TOKENS_ONLY = ("recipe", "architecture", "d", "positions", "classes", "seeds", "batch",
+               "checkpoint")  # fmt: skip
+NUMBER_ONLY = ("domain", "tokens", "polish")
+
+
 @app.command()
 @told
 def train(
-    target: Annotated[str, typer.Option(help="a name, or an expression in x")],
+    context: typer.Context,
+    target: Annotated[str, typer.Option(help="a name, an expression in x, or scheme-one or mixed")],
     output: Annotated[Path, typer.Option("--output", "-o", help="model file to write")],
     domain: Annotated[
         tuple[float, float] | None, typer.Option(metavar="LO HI", help="default: the target's")
@@ -57,14 +68,39 @@ def train(
     decay: Annotated[float, typer.Option(help="weight decay of AdamW")] = 0.0,
     seed: Annotated[int, typer.Option(help="of the initial weights")] = 0,
     threads: Annotated[int, typer.Option(help="torch threads; more seldom helps")] = 1,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="released, fair or obstructed (D = d, no head)",
+        ),
+    ] = "fair",
+    architecture: Annotated[str, typer.Option(help="encoder or transformer")] = "transformer",
+    d: Annotated[int, typer.Option("--dim", "-d", help="features of the task's tokens")] = 4,
+    positions: Annotated[str, typer.Option(help="sinusoid or learned")] = "sinusoid",
+    classes: Annotated[int | None, typer.Option(help="K of K-way classification")] = None,
+    seeds: Annotated[int, typer.Option(help="seeds tried, from --seed on; the best stays")] = 1,
+    batch: Annotated[int, typer.Option(help="points in a mini-batch")] = 128,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="file to save to, and to go on from after a stop")
+    ] = None,
 ) -> None:
-    """Train a small encoder to a target and write it as an exported program.
+    """Train a small transformer to a target and write it as an exported program.
 
-    Equal options give equal weights on the same machine.
+    A target of one number gets an encoder fitted to a small sup error. The targets scheme-one
+    and mixed, with their tokens of --dim numbers, get an encoder or full transformer trained by
+    a recipe; --recipe, --architecture, --dim, --positions, --classes, --seeds, --batch and
+    --checkpoint are for them alone, and where --width, --ffn, --steps, --rate or --decay is not
+    given the recipe sets it. Equal options give equal weights on the same machine.
     """
     file = destination(output)
     if not 1 <= threads <= 1024:
         raise BadRequest(f"threads must be between 1 and 1024, not {threads}")
+    given = _given(context)
+    if target in ("scheme-one", "mixed"):
+        _refuse(given, NUMBER_ONLY, f"the target {target}")
+        train_tokens(given, output)
+        return
+    _refuse(given, TOKENS_ONLY, "a target of one number, only for scheme-one and mixed")
 
     import torch
 
@@ -83,6 +119,19 @@ def train(
     if domain:
         check += ["--domain", *map(repr, domain)]
     typer.echo(_summary(output, report, shlex.join(check)))
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """The options that the user gave, by the names of the parameters."""
+    source = context.get_parameter_source
+    return {n: v for n, v in context.params.items() if source(n).name == "COMMANDLINE"}
+
+
+def _refuse(given: dict[str, Any], names: tuple[str, ...], what: str) -> None:
+    for name in names:
+        if name in given:
+            option = "dim" if name == "d" else name
+            raise BadRequest(f"--{option} has no meaning for {what}")
 
 
 def save(model: nn.Module, file: Path) -> None:
