@@ -97,16 +97,16 @@ def _cells(options: Options, found: Plateaus) -> Claim:
 def _windows(options: Options, proven: Facts) -> Claim:
     numbers = {"tau": options.tau, "width": options.windows}
     verdict = decide("no-plateau-window", numbers, proven)
-    lo, hi, window = proven.windows.longest(options.tau)
-    reason = f"the longest {options.tau!r}-plateau is in {interval(lo, hi, most=7)} wide"
+    window, _ = proven.windows.sliding(options.tau, options.windows)
+    reason = f"[{window[0]!r}, {window[1]!r}] is one" if window else "no such window is proved"
     return Claim(
         "no-plateau-window",
         numbers,
         f"no deciding window of width {options.windows!r} is a {options.tau!r}-plateau",
         verdict,
         reason,
-        window if verdict is Verdict.REFUTED else None,
-        "D3",
+        window,
+        "D5",
     )
 
 

@@ -117,6 +117,7 @@ class Problem:
         margin: a box is cut on both sides of a kink, at this part of its width. 0 cuts at the
             kink itself, which suits values; slopes jump there, and only a box that is clear of
             the kink has the slope of one side.
+        floor: boxes that are not wider are not cut at kinks.
     """
 
     graph: Graph
@@ -124,6 +125,7 @@ class Problem:
     order: int = 8
     back: int = 2
     margin: float = 0.0
+    floor: float = 0.0
 
 
 def assess(problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0) -> Leaves:
@@ -150,7 +152,8 @@ def assess(problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0) -> 
     at = torch.stack(places).clamp(box[:, 0], box[:, 1])
     kinks = torch.full((len(box), CUTS), math.nan, dtype=box.dtype)
     for i, found in enumerate(cuts(crossings.found, len(box), CUTS)):
-        kinks[i, : len(found)] = mid[i] + rad[i] * torch.tensor(found, dtype=box.dtype)
+        if 2 * rad[i] > problem.floor:
+            kinks[i, : len(found)] = mid[i] + rad[i] * torch.tensor(found, dtype=box.dtype)
     rem = models["difference"].rem.reshape(-1)
     stale = torch.zeros(len(box), dtype=torch.long)
     return Leaves(box, cell, torch.stack(bounds), torch.stack(inner), rem, at, kinks, stale)

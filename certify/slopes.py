@@ -15,11 +15,12 @@ from certify.derivative import derive
 from certify.errors import Unsupported
 from certify.frontend import Model
 from certify.frontend.target import compare
-from certify.goal import Brackets, Goal, brackets
+from certify.goal import NEGLIGIBLE, Brackets, Goal, brackets
 from certify.options import Options
 from certify.rounding import below
 from certify.run import Outcome, Progress, search
 from certify.search import MODEL, TARGET, Leaves, Problem, step
+from certify.witnesses import pin
 from theory.windows import Pair
 
 MARGIN = 2.0**-24  # of a box: how far from a kink it is cut
@@ -88,7 +89,9 @@ def slopes(
     except Unsupported:
         both = False
         graph = derive(compare(model, sp.Integer(0), options.output))
-    problem = Problem(graph, cells, margin=MARGIN)
+    # A box beside a kink is cut off once; narrower than this it is not cut at the kink again.
+    floor = 4 * MARGIN * float((cells[:, 1] - cells[:, 0]).min())
+    problem = Problem(graph, cells, margin=MARGIN, floor=floor)
     goal = Goal(options.gap, options.abs_gap, tau=options.tau, sup=False, plateaus=False)
     outcome = search(problem, goal, options.limits, watch)
     state = outcome.state
@@ -97,6 +100,7 @@ def slopes(
         if not len(which):
             break
         state, _ = step(problem, state, which, 0.0)
+    state = pin(problem, state, options.limits.budget / 10)
     known, leaves = brackets(state, len(cells)), state.leaves
     outcome = replace(outcome, state=state, known=known, seconds=time.perf_counter() - began)
     order = torch.argsort(leaves.box[:, 0])
@@ -127,7 +131,7 @@ def _ratio(leaves: Leaves, tau: float) -> tuple[Tensor, Tensor]:
 def _undecided(leaves: Leaves, tau: float | None) -> Tensor:
     """Numbers of leaves where a sign or the ratio is not decided, and which are not tiny."""
     lo, hi = leaves.bounds[MODEL]
-    mixed = (lo < 0) & (hi > 0)
+    mixed = (lo < -NEGLIGIBLE) & (hi > NEGLIGIBLE)  # 0 itself is not met in float64
     if tau is not None:
         slow, fast = _ratio(leaves, tau)
         mixed |= ~slow & ~fast

@@ -13,9 +13,14 @@ from fractions import Fraction
 import numpy as np
 
 from certify.derivative import reached
-from certify.graph import Affine, Apply, Gather, Graph, Matmul
+from certify.graph import Affine, Apply, Gather, Graph, Matmul, Node
+from theory.functions import FUNCTIONS
+from theory.functions import x as VARIABLE
 from theory.theorems.e_smooth import smoothness
 from theory.windows import Pair
+
+POSITIVE = {"exp", "sigmoid", "softplus"}  # at every real argument
+NEED_POSITIVE = {"log", "sqrt", "reciprocal", "rsqrt"}
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,8 @@ class Readout:
 
 @dataclass(frozen=True)
 class Structure:
-    """smoothness: "analytic", "piecewise analytic" (theorem D1) or "constant", where the input
-    does not reach the output; readout: or None."""
+    """smoothness: "analytic" or "piecewise analytic" on all inputs (theorem D1), "constant", where
+    the input does not reach the output, or "unknown"; readout: or None."""
 
     smoothness: str
     readout: Readout | None
@@ -46,8 +51,49 @@ class Structure:
 def structure(graph: Graph) -> Structure:
     """What the graph of one model output, named "model", says of it."""
     value = graph.outputs["model"]
-    kind = smoothness(graph.functions()) if value in reached(graph) else "constant"
+    kind = "constant"
+    if value in reached(graph):
+        kind = (
+            smoothness(graph.functions() & set(FUNCTIONS))
+            if _defined_everywhere(graph)
+            else "unknown"
+        )
     return Structure(kind, _readout(graph, value))
+
+
+def _defined_everywhere(graph: Graph) -> bool:
+    """Whether roots, quotients and logarithms have positive arguments whatever the input is, as
+    in softmax and in a LayerNorm with eps > 0; what else is applied must have a name."""
+    signs = {0: 0}  # 2: positive for all inputs, 1: never negative, 0: not known
+    for number, node in enumerate(graph.nodes, start=1):
+        of = [signs[i] for i in node.inputs]
+        if isinstance(node.primitive, Apply):
+            function = node.primitive.function
+            if function.name in NEED_POSITIVE and of[0] < 2:
+                return False
+            if function.name not in FUNCTIONS and not function.expression.is_polynomial(VARIABLE):
+                return False
+        signs[number] = _sign(node, of)
+    return True
+
+
+def _sign(node: Node, of: list[int]) -> int:
+    """What is known of a value's sign from those of its inputs."""
+    match node.primitive:
+        case Apply(function):
+            name = function.name
+            positive = name in POSITIVE or (name in ("reciprocal", "rsqrt") and of[0] == 2)
+            return 2 if positive else int(name in ("square", "abs", "relu", "sqrt"))
+        case Gather(index):
+            return min(of[0], 1) if bool((index < 0).any()) else of[0]
+        case Affine(weight, scale, divisor, bias):
+            parts = [p for p in (weight, scale, bias) if p is not None]
+            if divisor < 0 or of[0] == 0 or any(bool((part < 0).any()) for part in parts):
+                return 0
+            kept = all(bool((p > 0).all()) for p in (weight, scale) if p is not None)
+            lifted = bias is not None and bool((bias > 0).all())
+            return 2 if lifted or (kept and of[0] == 2) else 1
+    return max(of) if min(of) and not isinstance(node.primitive, Matmul) else min(of)
 
 
 def _readout(graph: Graph, value: int) -> Readout | None:
@@ -93,8 +139,9 @@ def _range(features: int, gain: Fraction, offset: Fraction) -> Pair:
 
 def _is_layer_norm(graph: Graph, value: int) -> bool:
     """Whether a value is rsqrt(mean of c**2 + eps) c, with c = x minus its mean, eps > 0."""
+    rows = [graph.shape(i) for i in graph.nodes[value - 1].inputs]
     left, right = (_reshaped(graph, i) for i in graph.nodes[value - 1].inputs)
-    if not left or not right:
+    if not left or not right or rows[0][-2:] != (1, 1) or rows[1][-2] != 1:
         return False
     scale, width = graph.nodes[left - 1], graph.shape(right)[-1:]
     if not isinstance(scale.primitive, Apply) or scale.primitive.function.name != "rsqrt":

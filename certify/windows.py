@@ -13,9 +13,8 @@ from torch import Tensor
 
 from certify.goal import Brackets, Goal, Open
 from certify.search import DIFFERENCE, MODEL, TARGET, Leaves, State
-from theory.windows import FLAT, Windows
+from theory.windows import FLAT, MOST, Windows
 
-MOST = 2048  # leaves, beyond which their pairs are too many
 ENDS = 16  # leaves split at a time
 
 

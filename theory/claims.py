@@ -128,8 +128,8 @@ def _no_plateau(facts: Facts, tau: float) -> Verdict:
 
 
 def _no_plateau_window(facts: Facts, tau: float, width: float) -> Verdict:
-    proved, none = facts.windows.sliding(tau, width) if facts.windows else (False, False)
-    return Verdict.REFUTED if proved else Verdict.PROVED if none else Verdict.UNDECIDED
+    found, none = facts.windows.sliding(tau, width) if facts.windows else (None, False)
+    return Verdict.REFUTED if found else Verdict.PROVED if none else Verdict.UNDECIDED
 
 
 def _longest_plateau(facts: Facts, tau: float, least: float, most: float) -> Verdict:

@@ -27,13 +27,11 @@ class Polynomials:
     """An algebra for `theory.functions.evaluate`: polynomials up to the degree `order`.
 
     kinks collects places in (-1, 1) where two sides of a maximum seem to be equal: cut there.
-    jumps counts the signs that could be either; the first of them are taken from sides, -1 or 1.
     """
 
-    def __init__(self, order: int, sides: tuple[int, ...] = ()):
-        self.order, self.sides = order, sides
+    def __init__(self, order: int):
+        self.order = order
         self.kinks: list[arb] = []
-        self.jumps = 0
         ctx.cap = order + 2  # the longest series that Arb computes
 
     def function(self, expression: sp.Expr, p: arb_poly) -> arb_poly:
@@ -72,10 +70,6 @@ class Polynomials:
     def call(self, name: str, a: arb_poly) -> arb_poly:
         if name == "abs":
             return self.maximum(a, -a)
-        if name == "sign" and finite(a) and not any(end > 0 for end in _outside(a)):
-            self.jumps += 1
-            if self.jumps <= len(self.sides):
-                return arb_poly([self.sides[self.jumps - 1]])
         out = self.smooth(SERIES[name], a) if name in SERIES else arb_poly([NAN])
         return _tighter(out, lambda: BOUNDS.call(name, ends(a)))
 
@@ -144,6 +138,33 @@ class Polynomials:
         return arb_poly(coefficients)
 
 
+class Slopes(Polynomials):
+    """The same for slopes of functions with kinks, where a sign at 0 is any number of [-1, 1]: what
+    the sign of exactly 0 is says nothing of the slopes on both sides.
+
+    jumps counts the signs that could be either; the first of them are taken from sides, -1 or 1.
+    """
+
+    def __init__(self, order: int, sides: tuple[int, ...] = ()):
+        super().__init__(order)
+        self.sides, self.jumps = sides, 0
+
+    def function(self, expression: sp.Expr, p: arb_poly) -> arb_poly:
+        """In parts only where a sign is among them: the range of those knows what sign(0) is."""
+        if not expression.has(sp.sign):
+            return super().function(expression, p)
+        return evaluate(expression, self, p)
+
+    def call(self, name: str, a: arb_poly) -> arb_poly:
+        if name != "sign" or not finite(a):
+            return super().call(name, a)
+        lo, hi = ends(a)
+        if lo > 0 or hi < 0:
+            return arb_poly([1 if lo > 0 else -1])
+        self.jumps += 1
+        return arb_poly([self.sides[self.jumps - 1] if self.jumps <= len(self.sides) else UNIT])
+
+
 def _tanh(u: arb_series) -> arb_series:
     """1 - 2 / (exp(2 u) + 1)."""
     return 1 - 2 / ((u + u).exp() + 1)
@@ -190,12 +211,6 @@ def ends(p: arb_poly) -> Pair:
         spread = _magnitude(c[1:])
         lo, hi = c[0] - spread, c[0] + spread
     return (lo.lower(), hi.upper()) if lo.is_finite() and hi.is_finite() else (NAN, NAN)
-
-
-def _outside(p: arb_poly) -> Pair:
-    """How far 0 lies below, and above, the values of p; not positive where it does not."""
-    lo, hi = ends(p)
-    return lo, -hi
 
 
 def _magnitude(coefficients: list[arb]) -> arb:

@@ -21,6 +21,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate, pairwise
 
+MOST = 1024  # leaves whose pairs are all looked at; more are taken together first
 FLAT = 1e-3  # where the target varies by less than this part of its total, nothing is decided
 
 Pair = tuple[float, float]
@@ -57,6 +58,8 @@ class Windows:
         """
         if self.harmless(tau):
             return 0.0, 0.0, None
+        if len(self.model) > MOST:
+            return self.together(-(-len(self.model) // MOST)).longest(tau)
         edges = [Fraction(edge) for edge in self.edges]
         widest, longest, window = Fraction(0), Fraction(0), None
         for p in range(len(self.model)):
@@ -71,6 +74,16 @@ class Windows:
                     break
         return _below(longest), _above(widest), window
 
+    def together(self, count: int) -> Windows:
+        """Each `count` neighbors as one leaf: looser, and as true."""
+        firsts = range(0, len(self.model), count)
+        bounds = (
+            [_hulls(many[i : i + count])[-1] for i in firsts]
+            for many in (self.model, self.target, self.difference)
+        )
+        edges = [self.edges[i] for i in firsts] + self.edges[-1:]
+        return Windows(edges, *bounds, self.points, self.total)
+
     def harmless(self, tau: float) -> bool:
         """Whether no deciding window can be a plateau, since the error varies too little."""
         spread = _minus(*_hulls(self.difference)[-1])
@@ -79,7 +92,7 @@ class Windows:
     @cached_property
     def flat(self) -> tuple[Fraction, Fraction | float]:
         """Bounds on FLAT of the target's total variation."""
-        lo, hi = self.total
+        lo, hi = max(self.total[0], 0.0), self.total[1]
         return Fraction(FLAT) * Fraction(lo), Fraction(FLAT) * Fraction(hi) if hi < math.inf else hi
 
     @cached_property
@@ -96,38 +109,40 @@ class Windows:
             out.append(tuple(both))
         return out
 
-    def sliding(self, tau: float, width: float) -> tuple[bool, bool]:
-        """Whether some window of this width is proved to be a plateau, and whether some decides
-        and none is one.
+    def sliding(self, tau: float, width: float) -> tuple[Pair | None, bool]:
+        """A window of this width that is proved to be a plateau, if there is one, its ends
+        rounded; and whether some decides and none is one.
 
         Args:
             tau: plateau ratio, 0 <= tau < 1.
             width: of the windows, at most that of the domain.
         """
         edges, delta = [Fraction(edge) for edge in self.edges], Fraction(width)
-        proved, decides, none = False, False, True
+        found, decides, none = None, False, True
         for p in range(len(self.model)):
             if edges[p] + delta > edges[-1]:
                 break
-            row = _Row(self, p)
             # A window of this width that begins in leaf p ends in leaf q.
             q = max(p, bisect_left(edges, edges[p] + delta) - 1)
+            row = _Row(self, p, bisect_right(edges, edges[p + 1] + delta))
             while q < len(self.model) and edges[q] <= edges[p + 1] + delta:
                 none &= not row.may_be_plateau(q, tau)
                 decides |= row.decides(q)
-                proved |= row.is_plateau(q, tau, whole=False)
+                if found is None and row.is_plateau(q, tau, whole=False):
+                    start = max(edges[p], edges[q] - delta)
+                    found = float(start), float(start + delta)
                 q += 1
-        return proved, decides and none
+        return found, decides and none
 
 
 class _Row:
-    """Windows that begin in leaf p, by the leaf q in which they end."""
+    """Windows that begin in leaf p, by the leaf q in which they end; only q < end are asked for."""
 
-    def __init__(self, windows: Windows, p: int):
+    def __init__(self, windows: Windows, p: int, end: int | None = None):
         self.p, self.flat = p, windows.flat
         every = windows.model, windows.target, windows.difference
-        self.model, self.target, self.difference = (_hulls(bounds[p:]) for bounds in every)
-        parts = [[pair[which] for pair in windows.inner[p:]] for which in (0, 1)]
+        self.model, self.target, self.difference = (_hulls(bounds[p:end]) for bounds in every)
+        parts = [[pair[which] for pair in windows.inner[p:end]] for which in (0, 1)]
         self.whole = [_hulls(part) for part in parts]
         self.between = [_hulls(part[1:]) for part in parts]
 

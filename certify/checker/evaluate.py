@@ -13,7 +13,7 @@ from theory.arb import bounds
 from theory.derivatives import derivative
 from theory.expressions import meaning, parse
 from theory.intervals import Pair, outward
-from theory.polynomials import NAN, Polynomials, ends, finite
+from theory.polynomials import NAN, Polynomials, Slopes, ends, finite
 
 Value = list[arb_poly]  # the entries of a tensor, flat
 Enclosure = tuple[arb_poly, Pair]
@@ -49,7 +49,7 @@ class Evaluator:
             x = mid + rad t, and ends of its range, which may be exact where the polynomial's
             radius is not; and places of (lo, hi) where kinks may be.
         """
-        algebra = Polynomials(order)
+        algebra = Slopes(order) if self.slopes else Polynomials(order)
         mid, rad = (lo + hi) / 2, (hi - lo) / 2
         x = arb_poly([mid, rad])
         model, target = self._run(algebra, x)
@@ -57,7 +57,7 @@ class Evaluator:
             choices = [model]
             if 0 < algebra.jumps <= MOST_JUMPS:
                 sides = product((-1, 1), repeat=algebra.jumps)
-                choices = [self._run(Polynomials(order, chosen), x)[0] for chosen in sides]
+                choices = [self._run(Slopes(order, chosen), x)[0] for chosen in sides]
             values = [[(p, ends(p)) for p in choices], NOTHING, NOTHING]
         else:
             (a, b), (c, d) = ends(model), bounds(self.target, lo, hi)
@@ -69,7 +69,8 @@ class Evaluator:
     def at(self, point: tuple[float | arb, ...]) -> tuple[arb, arb, arb]:
         """Enclose model, target and model - target at one input."""
         (x,) = point
-        model, target = self._run(Polynomials(0), arb_poly([arb(x)]))
+        algebra = Slopes(0) if self.slopes else Polynomials(0)
+        model, target = self._run(algebra, arb_poly([arb(x)]))
         return model[0], target[0], model[0] - target[0]
 
     def _run(self, algebra: Polynomials, x: arb_poly) -> tuple[arb_poly, arb_poly]:

@@ -107,7 +107,7 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
     for claim in certificate.claims:
         try:
             verdict = decide(claim.label, claim.numbers, facts).value
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:
             raise Rejected(f"the claim {ascii(claim.label)}: {error}") from None
         said = ascii(claim.verdict)[:20]
         _need(claim.verdict == verdict, f"the verdict on {claim.label} is {verdict}; {said}")

@@ -287,7 +287,8 @@ def jump(left: float, right: float) -> Smooth:
     middle, half = (left + right) / 2, (high - low) / 2
 
     def sided(lo: Tensor, hi: Tensor, otherwise: float) -> Tensor:
-        return torch.where(hi < 0, left, torch.where(lo > 0, right, otherwise)).to(lo)
+        out = torch.full_like(lo, otherwise).masked_fill(lo > 0, right)
+        return out.masked_fill(hi < 0, left)
 
     def bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
         return sided(lo, hi, low), sided(lo, hi, high)

@@ -126,7 +126,7 @@ def _slopes(report: Report) -> list[str]:
     if found.target and report.known.target_total[0] > 0:
         name = report.target.noun
         slow = f"|slope| <= {report.options.tau!r} times that of {name}: on "
-        lines.append(slow + (_runs(found.slow) if found.slow else "no interval"))
+        lines.append(slow + (_runs(found.slow) if found.slow else "no interval proved"))
         if found.unclear:
             lines.append(f"not decided on {_runs(found.unclear)}")
         lines.append(f"sup |model' - {name}'| in {interval(*found.known.sup)}")
@@ -134,9 +134,16 @@ def _slopes(report: Report) -> list[str]:
 
 
 def _runs(runs: list[Pair]) -> str:
-    shown = ", ".join(f"[{lo:.9g}, {hi:.9g}]" for lo, hi in runs[:SHOWN])
+    shown = ", ".join(_within(lo, hi) for lo, hi in runs[:SHOWN])
     more = f" and {len(runs) - SHOWN} more (--json)" if len(runs) > SHOWN else ""
     return shown + more
+
+
+def _within(lo: float, hi: float) -> str:
+    """An interval rounded inward, so that what is printed is proved too."""
+    inner = rounded(lo, 9, up=True), rounded(hi, 9, up=False)
+    inner = inner if float(inner[0]) < float(inner[1]) else (repr(lo), repr(hi))
+    return f"[{inner[0]}, {inner[1]}]"
 
 
 def _checks(report: Report) -> str:

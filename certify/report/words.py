@@ -27,11 +27,12 @@ def _answer(report: Report) -> str:
     found, known, tau = report.plateaus, report.known, report.options.tau
     name, deciding = report.target.noun, found.deciding
     widths = (report.cells[:, 1] - report.cells[:, 0])[deciding]
+    if report.known.target_total[0] <= 0:
+        return f"Plateaus are not an issue here: {name} is not proved to vary on the domain."
+    if not len(widths) and (bool(found.possible.any()) or report.longest[1] > 0):
+        return f"Whether this model has plateaus is not decided: {name} is not yet bracketed."
     if not len(widths):
-        return (
-            f"Plateaus are not an issue here: on no cell is {name} proved to vary enough for one "
-            "to mean anything."
-        )
+        return f"Plateaus are not an issue here: on no cell does {name} vary enough for one."
     width, count = float(widths.max()), len(widths)
     verdict = found.overall()
     if verdict is Verdict.REFUTED:
@@ -102,7 +103,7 @@ def _smoothness(report: Report) -> Iterator[str]:
         yield "It is constant: nothing leads from its input to its output."
     elif report.structure.smoothness == "analytic":
         yield "It is real-analytic, so constant on no interval unless on the whole line (D1)."
-    else:
+    elif report.structure.smoothness == "piecewise analytic":
         yield "It is continuous and piecewise analytic (D1)."
 
 
@@ -112,8 +113,8 @@ def _readout(report: Report) -> Iterator[str]:
         return
     if readout.range is None:
         yield (
-            f"Its last normalization, over {readout.features} features, is followed by a linear "
-            "map, so no LayerNorm bounds what it can reach (C5)."
+            f"Its last LayerNorm, over {readout.features} features, is followed by a linear map: "
+            "theorem C1 does not confine it."
         )
         return
     lo, hi = readout.range

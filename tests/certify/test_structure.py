@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from certify.frontend.target import model_graph
+from certify.frontend.target import model_graph, target_node
 from certify.graph import Builder
 from certify.structure import structure
+from theory.expressions import parse
 from theory.functions import FUNCTIONS
 
 
@@ -63,3 +64,34 @@ def test_only_a_layer_norm_is_one():
     b = Builder((1,))
     assert structure(b.graph(model=b.apply(FUNCTIONS["tanh"], 0))).readout is None
     assert structure(b.graph(model=b.constant([1.0]))).readout is None
+
+
+@pytest.mark.parametrize(
+    ("text", "smoothness"),
+    [
+        ("exp(x)", "analytic"),
+        ("1/(1+x^2)", "analytic"),
+        ("x^3", "analytic"),
+        ("1/x", "unknown"),
+        ("x/sqrt(x^2)*1", "unknown"),
+        ("1/(1-x^2)", "unknown"),
+        ("relu(x)+exp(x)", "piecewise analytic"),
+        ("0*x+1", "constant"),
+    ],
+)
+def test_smooth_on_all_inputs_or_not_known_to_be(text, smoothness):
+    b = Builder((1,))
+    assert structure(b.graph(model=target_node(b, parse(text), 0))).smoothness == smoothness
+
+
+def test_an_inner_product_of_rows_is_no_layer_norm():
+    """(1, T) times (T, D): the factors and rows of several tokens at once."""
+    b = Builder((1,))
+    x = b.affine(b.reshape(0, (1, 1)), weight=np.ones((6, 1)))
+    rows = b.reshape(x, (2, 3))
+    centered = b.affine(rows, weight=3 * np.eye(3) - np.ones((3, 3)), divisor=3)
+    square = b.apply(FUNCTIONS["square"], centered)
+    mean = b.affine(square, weight=np.ones((1, 3)), divisor=3, bias=np.full(1, 1e-5))
+    factor = b.apply(FUNCTIONS["rsqrt"], mean)
+    summed = b.matmul(b.reshape(factor, (1, 2)), centered)
+    assert structure(b.graph(model=b.gather(summed, np.array([0])))).readout is None

@@ -21,9 +21,11 @@ from certify.certificate.writing import as_data
 from certify.checker.evaluate import Evaluator
 from certify.checking import check
 from certify.frontend.network import as_network
+from certify.graph import Builder
 from certify.options import Options
 from certify.report.certificate import as_certificate
 from certify.run import Limits
+from theory.functions import FUNCTIONS
 
 ACTIVATIONS = st.sampled_from(["gelu", "relu", "silu", "tanh", "abs"])
 
@@ -139,3 +141,26 @@ def test_an_encoder(models, tmp_path, judged):
     report = check(models.loaded(models.TwoValues(3), tmp_path), "exp", options)
     result = judged(json.loads(json.dumps(as_data(as_certificate(report)))))
     assert result.accepted, result.reason
+
+
+def test_relu_at_its_kink_proves_no_slope():
+    """relu(-3 relu(x) - relu(-x)) is 0; with 1/2 as a slope at the kink its own would be -1/2."""
+    b = Builder((1,))
+    relu = FUNCTIONS["relu"]
+    both = b.add(b.affine(b.apply(relu, 0), scale=np.full(1, -3.0)),
+                 b.affine(b.apply(relu, b.affine(0, scale=np.full(1, -1.0))),
+                          scale=np.full(1, -1.0)))  # fmt: skip
+    graph = b.graph(model=b.apply(relu, both))
+    stated = Stated((), (0.0, 1.0), (0.0, 1.0), None)
+    target = {"name": "exp", "expression": "exp(x)"}
+    certificate = Certificate({}, as_network(graph), target, (), stated, (), (), ())
+    evaluator = Evaluator(certificate, slopes=True)
+    slope, _, _ = evaluator.at((0.0,))
+    assert slope.contains(0) and slope.rad() > 0.5
+    (choices, _, _), _ = evaluator.on_box(arb(-1), arb(1), 8)
+    assert any(pair[0] <= 0 <= pair[1] for _, pair in choices)
+
+
+def test_infinite_variations_do_not_crash(data, judged):
+    data["stated"]["target_variation"] = ["-inf", "inf"]
+    assert not judged(data).accepted

@@ -236,3 +236,10 @@ def test_a_jump_is_its_sides_or_all_between(ends, order):
     assert float(e.taylor[0] - e.error) == expected[0]
     assert float(e.taylor[0] + e.error) == expected[1]
     assert float(e.slope) == float(e.last) == 0 and not e.taylor[1:].any()
+
+
+def test_the_sides_of_a_jump_are_not_rounded():
+    how = rule(Function("step", sp.Rational(1, 2) + sp.Rational(1, 2**31) * sp.sign(x)))
+    at = torch.tensor([1.0], dtype=torch.float64)
+    assert float(how.range(at, at)[0]) == 0.5 + 2.0**-31
+    assert float(how.expand(2, at, at, at, at).taylor[0]) == 0.5 + 2.0**-31
