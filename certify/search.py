@@ -93,6 +93,10 @@ class Points:
             torch.cat([self.bounds, other.bounds], -1),
         )
 
+    def take(self, which: list[int]) -> Points:
+        """The points with these numbers."""
+        return Points(self.x[which], self.cell[which], self.bounds[..., which])
+
     def error(self) -> Tensor:
         """(P,), proven lower bound on |difference| at each point: its distance from 0."""
         lo, hi = self.bounds[DIFFERENCE]

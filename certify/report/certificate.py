@@ -69,7 +69,9 @@ def _slopes(report: Report) -> Slopes | None:
         return None
     state = report.slopes.outcome.state
     trees = _trees(state.leaves, len(report.cells))
-    points = _points(state.points, everything=False)
+    low, high = state.points.bounds[MODEL]
+    best = state.points.take([int((-high).argmax()), int(low.argmax())])
+    points = _points(best, everything=True)
     return Slopes(
         tuple(tuple(map(_model_only, entries)) for entries in trees),
         tuple(map(_model_only, points)),
