@@ -12,6 +12,7 @@ from torch import Tensor
 
 from certify.claiming import claims_of
 from certify.crosschecks import CrossCheck, Evidence, cross_check
+from certify.derivative import derive
 from certify.errors import BadRequest
 from certify.frontend import Model, load
 from certify.frontend.agree import check_agreement
@@ -22,7 +23,7 @@ from certify.options import Options, partition
 from certify.run import Outcome, Progress, search
 from certify.sampling import sandwich
 from certify.search import Problem
-from certify.slopes import Slopes, slopes
+from certify.slopes import MARGIN, Slopes, slopes
 from certify.structure import Structure, structure
 from certify.verdict import Claim, Plateaus, Verdict, plateaus
 from certify.windows import as_windows
@@ -154,6 +155,7 @@ def check_graph(
     watch: Callable[[Progress], None],
     *,
     sup: bool = True,
+    derivative: int = 0,
 ) -> Checked:
     """Search, then hold the result against samples and the graph against the archive.
 
@@ -163,6 +165,7 @@ def check_graph(
         options: with the domain filled in.
         watch: told after every step of the search.
         sup: whether the sup error and plateaus matter, or only the model's variation.
+        derivative: how often model and target are derived first.
 
     Raises:
         BadRequest, InternalError: see `check`.
@@ -175,7 +178,9 @@ def check_graph(
         agreement = check_agreement(model, places)
     else:
         agreement = check_agreement(model.whole, points(model, places))
-    problem = Problem(graph, cells)
+    for _ in range(derivative):
+        graph = derive(graph)
+    problem = Problem(graph, cells, margin=MARGIN) if derivative else Problem(graph, cells)
     goal = options.goal if sup else replace(options.goal, sup=False, plateaus=False)
     outcome = search(problem, goal, options.limits, watch)
     samples = sandwich(problem, outcome)

@@ -170,6 +170,7 @@ def enclose(
     memory: MiB = 4096.0,
     jobs: Jobs = 1,
     output: Output = None,
+    derivative: Annotated[int, typer.Option(min=0, max=2, help="Of this order; 0: values.")] = 0,
     json: Json = None,
 ) -> None:
     """Bracket the range of a model's outputs on a box: values reached, and values never passed.
@@ -188,7 +189,7 @@ def enclose(
     )
     _threads(jobs)
     with _progress() as watch:
-        found = ranges.ranges(model, options, output, watch)
+        found = ranges.ranges(model, options, output, watch, derivative)
     _deliver(ranges.as_data(found), ranges.render(found), json, place)
     raise typer.Exit(0 if found.closed else 3)
 

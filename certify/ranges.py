@@ -1,4 +1,4 @@
-"""The range of a model's outputs on a box, bracketed from inside and outside."""
+"""The range of a model's outputs, or of their derivatives, on a box: from inside and outside."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Ranges:
     options: Options
     outputs: dict[int, Brackets]
     closed: bool
+    derivative: int = 0
 
 
 def ranges(
@@ -34,14 +35,16 @@ def ranges(
     options: Options,
     output: int | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
+    derivative: int = 0,
 ) -> Ranges:
-    """Bracket the range of one output, or of all of them one after the other.
+    """Bracket the range of one output, or of all of them one after the other; or of a derivative.
 
     Args:
         model: a loaded model or the path of a model file; one input variable.
         options: the box as `domain`, the gap and the limits; each output may take the budget.
         output: number of the output; None for all.
         watch: told after every step of a search.
+        derivative: 0 for values, 1 or 2 for the derivative of that order.
 
     Raises:
         UnreadableFile, Unsupported, BadRequest, InternalError: see `certify.checking.check`.
@@ -53,11 +56,16 @@ def ranges(
     for number in chosen:
         # The target 0 makes the difference the model itself.
         outcome = check_graph(
-            model, sp.Integer(0), replace(options, output=number), watch, sup=False
+            model,
+            sp.Integer(0),
+            replace(options, output=number),
+            watch,
+            sup=False,
+            derivative=derivative,
         )
         found[number] = outcome.known
         closed &= outcome.stopped_by == "closed"
-    return Ranges(model, options, found, closed)
+    return Ranges(model, options, found, closed, derivative)
 
 
 def render(found: Ranges) -> str:
@@ -67,7 +75,8 @@ def render(found: Ranges) -> str:
     for number, known in found.outputs.items():
         (low,), (high,) = known.range.tolist()
         (most,), (least,) = known.inner.tolist()
-        head = "model" if len(found.outputs) == 1 else f"model[{number}]"
+        head = "model" + "'" * found.derivative
+        head = head if len(found.outputs) == 1 else f"{head}[{number}]"
         lines.append(
             f"{head} on [{lo!r}, {hi!r}] stays in {interval(low, high, 8)}\n"
             f"{'':<{len(head)}} and reaches down to {most:.17g} or less and up to {least:.17g} "
@@ -87,6 +96,7 @@ def as_data(found: Ranges) -> dict[str, Any]:
         "tool": versions(),
         "model": {"path": found.model.path, "sha256": found.model.sha256},
         "box": [list(found.options.domain)],
+        "derivative": found.derivative,
         "semantics": "real",
         "guaranteed": True,
         "outputs": outputs,

@@ -1,11 +1,14 @@
 """Slopes against dense sampling, and the claims that rest on them."""
 
+import math
+
 import pytest
 import torch
 
 from certify.checking import check
-from certify.errors import BadRequest
+from certify.errors import BadRequest, Unsupported
 from certify.options import Options
+from certify.ranges import ranges
 from certify.run import Limits
 from certify.slopes import covering
 from certify.verdict import Verdict
@@ -69,6 +72,19 @@ def test_the_zoo_is_monotone_and_bounded():
     lo, hi = report.slopes.known.sup
     assert 0 < lo <= hi <= 1.01 * lo
     assert {check.theorem for check in report.crosschecks} >= {"A1'", "A1-dual", "B1", "D4"}
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_ranges_of_derivatives(models, folder, order):
+    """exp and all its derivatives lie in [1, e] on [0, 1]; relu has no second one."""
+    model = models.loaded(models.Exp(), folder)
+    options = Options(domain=(0.0, 1.0), cells=1, limits=Limits(5))
+    (known,) = ranges(model, options, derivative=order).outputs.values()
+    (low,), (high,) = known.range.tolist()
+    assert 0.99 < low <= 1 and math.e <= high < 2.75
+    if order == 2:
+        with pytest.raises(Unsupported, match="no slopes"):
+            ranges(models.loaded(models.Relu(), folder), options, derivative=order)
 
 
 def test_a_target_that_jumps_has_no_slopes(models, folder):
