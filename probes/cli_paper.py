@@ -64,7 +64,7 @@ def paper(
 
     import torch
 
-    from probes.certified import certify_all
+    from probes.certifying import certify_all
     from probes.paper import run
     from probes.store import Store
 
