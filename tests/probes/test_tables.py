@@ -96,21 +96,21 @@ def test_markdown_shows_ranges():
 
 
 def test_certified_columns():
-    first = Certified(0, "PROVED", "", (0.1234, 0.125), (2.0, 2.0), (0.5, 0.625), 32, 0.1,
+    first = Certified(0, "PROVED", "", (0.125, 0.25), (2.0, 2.0), (0.5, 0.625), 32, 0.1,
                       "LayerNorm over 4 features without head: in [-1, 1] (C1)")  # fmt: skip
     second = Certified(1, "UNDECIDED", "no time", (0.2, math.inf), (2.0, 2.0), (0.0, 2.0), 3, 0.1)
     bare = Certified(0, "UNDECIDED", "not tried")
     outcomes = [replace(OUTCOMES[1], certified=(first, second)),
                 replace(OUTCOMES[2], certified=(bare,))]  # fmt: skip
     rows = list(csv.DictReader(io.StringIO(as_csv(outcomes))))
-    assert rows[0]["certified_sup_error"] == "[0.1234, 0.125]; [0.2, inf]"
+    assert rows[0]["certified_sup_error"] == "[0.125, 0.25]; [0.2, inf]"
     assert rows[0]["plateau"] == "PROVED; UNDECIDED"
     assert rows[0]["undecided_because"] == "; no time"
     assert rows[0]["longest_plateau"] == "[0.5, 0.625]; [0, 2]"
     assert rows[0]["readout"].endswith("in [-1, 1] (C1)")
     assert (rows[1]["certified_sup_error"], rows[1]["plateau"]) == ("", "UNDECIDED")
     (group,) = groups(outcomes)
-    assert certified_errors(group) == "[0.1234, 0.125]; [0.2, inf]"
+    assert certified_errors(group) == "[0.125, 0.25]; [0.2, inf]"
     assert verdicts(group) == "PROVED: 1; UNDECIDED (no time): 1; UNDECIDED (not tried): 1"
     assert readouts(group) == "LayerNorm over 4 features without head"
 
