@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from certify.report.numbers import interval, rounded
 from probes.certified import CELLS, OUTPUT, TAU, Certified
 from probes.tables import Group, certified_errors, verdicts
+
+#: A recipe's name and what is proved of one of its models along one curve.
+Found = tuple[str, Certified]
 
 _HEAD = """\
 P3 says that transformers rely on piecewise constant approximations with sizable intervals.
@@ -23,8 +27,8 @@ target varies there (D3). Each line speaks of the models of all seeds, along eve
 """
 _SCOPE = f"""\
 All this is about output {OUTPUT} along these curves, for these weights. It decides nothing for
-other curves, for cells finer than these beyond the longest plateaus named, for larger models or for
-transformers in general; and that a training ends in a plateau or in none is not forced by it.
+other curves and outputs, for larger models, or for transformers in general; and another training
+may end otherwise.
 """
 
 
@@ -37,10 +41,11 @@ def legend(found: list[Group]) -> str:
         )
     return (
         f'"Certified sup error" is a proved bracket of the largest error of output {OUTPUT} along '
-        "a data curve, one for each seed and curve, rounded outward, beside the largest error of "
-        'any output on the test points; "plateau" says how often it is '
-        f"PROVED that one of {CELLS} cells of the curve is a plateau, REFUTED that any is, or "
-        'UNDECIDED. "Readout" names a LayerNorm without head; its range is in results.csv.\n'
+        "a data curve, one for each seed and curve, rounded outward; the sup error on the test "
+        'points is of all outputs and other inputs, so either may be larger. "Plateau" says how '
+        f"often it is PROVED that one of {CELLS} cells of the curve is a plateau, REFUTED that any "
+        'is one, or UNDECIDED. "Readout" names a LayerNorm without head, with its range in '
+        "results.csv.\n"
     )
 
 
@@ -50,7 +55,7 @@ def section(found: list[Group]) -> str:
     if not any(c.sup for g in groups for c in g.certified):
         return f"{_HEAD}\n{_OPEN}"
     lines = "\n".join(f"- {_line(group)}" for group in groups)
-    every = [c for g in groups for c in g.certified if c.sup]
+    every = [(g.setting.recipe, c) for g in groups for c in g.certified if c.sup]
     conclusions = [text for text in (_against(every), _in_favor(every), _idle(every)) if text]
     return "\n".join([_HEAD, _TERMS, lines, "", *(f"{c}\n" for c in conclusions), _SCOPE])
 
@@ -81,46 +86,58 @@ def no_better(one: Certified) -> bool:
     return one.sup[0] >= one.target[1] / 2
 
 
-def _against(every: list[Certified]) -> str:
+def _against(every: list[Found]) -> str:
     """Models that approximate without plateaus."""
-    these = [c for c in every if c.verdict == "REFUTED" and beats_constant(c)]
+    these = [(r, c) for r, c in every if c.verdict == "REFUTED" and beats_constant(c)]
     if not these:
         return ""
-    error = max(math.nextafter(c.sup[1] / c.target[0], math.inf) for c in these)
-    width = max(c.longest[1] for c in these)
+    width = max(c.longest[1] for _, c in these)
     return (
-        f"**Against P3**: {_curves(these, every)} the error is proved to be at most "
-        f"{rounded(error, 2, up=True)} of the target's range, less than any constant reaches, and "
-        "no deciding cell is a plateau; the longest plateau of any place is at most "
-        f"{rounded(width, 3, up=True)} wide in t. Their accuracy there does not come from being "
-        f"nearly constant on cells {2 / CELLS:g} wide."
+        f"**Against P3**: {_curves(these, every)} the error is proved smaller than any constant "
+        f"answer's, {_errors(these)}, and no deciding cell is a plateau; the longest plateau of "
+        f"any place is at most {rounded(width, 3, up=True)} wide in t. Their accuracy there does "
+        f"not come from being nearly constant on cells {2 / CELLS:g} wide."
     )
 
 
-def _in_favor(every: list[Certified]) -> str:
-    """Models that approximate and have plateaus."""
-    these = [c for c in every if c.verdict == "PROVED" and not no_better(c)]
+def _in_favor(every: list[Found]) -> str:
+    """Models that approximate, somehow, and have plateaus."""
+    these = [(r, c) for r, c in every if c.verdict == "PROVED" and beats_constant(c)]
     if not these:
         return ""
     return (
-        f"**As P3 says**: {_curves(these, every)} a plateau is proved, and the model is not proved "
-        "to be as bad as a constant. One plateau is not a staircase: it does not show that the "
-        "model relies on plateaus elsewhere."
+        f"**As P3 says**: {_curves(these, every)} the error is proved smaller than any constant "
+        f"answer's, {_errors(these)}, and a plateau is proved. One plateau is not a staircase: it "
+        "does not show that the model relies on plateaus elsewhere."
     )
 
 
-def _idle(every: list[Certified]) -> str:
+def _idle(every: list[Found]) -> str:
     """Models that are no better than a constant."""
-    these = [c for c in every if no_better(c)]
+    these = [(r, c) for r, c in every if no_better(c)]
     if not these:
         return ""
-    flat = sum(c.verdict == "PROVED" for c in these)
+    flat = sum(c.verdict == "PROVED" for _, c in these)
     return (
         f"**Neither for nor against P3**: {_curves(these, every)} the error is proved to be no "
-        f"smaller than the best constant's; {flat} of these have a plateau. A model that does not "
-        "approximate shows nothing of how approximation is done."
+        f"smaller than the best constant's; a plateau is proved on {flat} of these. A model that "
+        "does not approximate shows nothing of how approximation is done."
     )
 
 
-def _curves(these: list[Certified], every: list[Certified]) -> str:
-    return f"on {len(these)} of {len(every)} certified curves (each of one model)"
+def _curves(these: list[Found], every: list[Found]) -> str:
+    by = Counter(recipe for recipe, _ in these)
+    recipes = ", ".join(f"{count} {recipe}" for recipe, count in by.items())
+    return f"on {len(these)} of {len(every)} certified curves ({recipes})"
+
+
+def _errors(these: list[Found]) -> str:
+    """For each recipe the largest share of the target's range, rounded up."""
+    worst: dict[str, float] = {}
+    for recipe, one in these:
+        # The quotient of two floats may have been rounded down.
+        share = math.nextafter(one.sup[1] / one.target[0], math.inf)
+        worst[recipe] = max(share, worst.get(recipe, 0.0))
+    said = ", ".join(f"{share} ({recipe})" for recipe, share in
+                     ((r, rounded(s, 2, up=True)) for r, s in worst.items()))  # fmt: skip
+    return f"at most {said} of the target's range"

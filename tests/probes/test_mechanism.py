@@ -25,8 +25,8 @@ def test_nothing_certified_decides_nothing():
 
 def test_a_good_model_without_plateaus_speaks_against():
     text = section(one("REFUTED", (0.019, 0.0201), longest=(0.001, 0.00123)))
-    assert "**Against P3**: on 1 of 1 certified curves" in text
-    assert "at most 0.011 of the target's range" in text
+    assert "**Against P3**: on 1 of 1 certified curves (1 fair)" in text
+    assert "at most 0.011 (fair) of the target's range" in text
     assert "is at most 0.00123 wide" in text
     assert "nothing for\nother curves" in text
     for absent in ("As P3 says", "Neither for nor against"):
@@ -43,14 +43,14 @@ def test_a_plateau_of_a_good_model_is_as_p3_says():
 def test_a_model_no_better_than_a_constant_shows_nothing():
     text = section(one("PROVED", (1.0, 1.1)), one("REFUTED", (1.5, 1.5)))
     assert "**Neither for nor against P3**: on 2 of 2" in text
-    assert "1 of these have a plateau" in text
+    assert "a plateau is proved on 1 of these" in text
     assert "Against P3**" not in text.replace("Neither for nor against P3**", "")
     assert "As P3 says" not in text
 
 
 def test_what_the_brackets_leave_open_is_not_claimed():
-    open_error = one("REFUTED", (0.4, 1.2))
-    assert "P3**" not in section(open_error)
+    for verdict in ("REFUTED", "PROVED"):
+        assert "P3**" not in section(one(verdict, (0.4, 1.2)))
     undecided = section(one("UNDECIDED", (0.1, 0.2), reason="no time"))
     assert "P3**" not in undecided
     assert "UNDECIDED (no time): 1" in undecided
