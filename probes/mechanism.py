@@ -44,8 +44,8 @@ def legend(found: list[Group]) -> str:
         "a data curve, one for each seed and curve, rounded outward; the sup error on the test "
         'points is of all outputs and other inputs, so either may be larger. "Plateau" says how '
         f"often it is PROVED that one of {CELLS} cells of the curve is a plateau, REFUTED that any "
-        'is one, or UNDECIDED. "Readout" names a LayerNorm without head, with its range in '
-        "results.csv.\n"
+        'is one, or UNDECIDED. "Readout" names a LayerNorm without head where the certifier finds '
+        "it, with its range in results.csv; behind joined tokens, as for mixed data, it does not.\n"
     )
 
 
