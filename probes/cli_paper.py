@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from probes.store import Store
 
 MINUTES_20 = 1200.0
+MOST_CURVES = 100
 
 
 def paper(
@@ -36,8 +37,15 @@ def paper(
     layers: Annotated[str | None, typer.Option(metavar="L,L,...", help="default 2")] = None,
     seeds: Annotated[int | None, typer.Option(help="how many; default 2, with --full 5")] = None,
     threads: Annotated[int, typer.Option(help="torch threads; more seldom helps")] = 1,
+    certify_budget: Annotated[
+        float, typer.Option(metavar="SECONDS", help="to certify a model along a curve; 0: do not")
+    ] = 10.0,
+    certify_curves: Annotated[int, typer.Option(help="data curves for each model")] = 1,
 ) -> None:
     """Run the paper's experiments: as released, fair, and obstructed by LayerNorm.
+
+    Every regression model up to d = 16 is then certified along data curves, within
+    --certify-budget for each.
 
     Every result is kept in the folder under the hash of its settings and never measured twice.
     Stopped or killed, the same command goes on: the training it was in from its last save.
@@ -46,10 +54,17 @@ def paper(
         raise BadRequest(f"budget must be positive, not {budget}")
     if not 1 <= threads <= 1024:
         raise BadRequest(f"threads must be between 1 and 1024, not {threads}")
+    if not 0 <= certify_budget < math.inf:
+        raise BadRequest(f"certify-budget must be 0 or positive and finite, not {certify_budget}")
+    if not 1 <= certify_curves <= MOST_CURVES:
+        raise BadRequest(
+            f"certify-curves must be between 1 and {MOST_CURVES}, not {certify_curves}"
+        )
     seconds = (math.inf if full else MINUTES_20) if budget is None else budget
 
     import torch
 
+    from probes.certifying import certify_all
     from probes.paper import run
     from probes.store import Store
 
@@ -63,7 +78,16 @@ def paper(
                     if show:
                         show(f"{done} of {total} models; {words}", (done + share) / total)
 
+                def prove(done: int, total: int, words: str) -> None:
+                    if show:
+                        show(f"{done} of {total} curves certified; {words}", done / total)
+
                 outcomes = run(settings, store, budget=seconds, progress=follow)
+                if certify_budget:
+                    outcomes = certify_all(
+                        outcomes, store, budget=certify_budget, curves=certify_curves,
+                        progress=prove,
+                    )  # fmt: skip
             written = _write(outcomes, store)
     except KeyboardInterrupt:
         fail(f"interrupted: the same command goes on from what {output} holds", INTERRUPTED)

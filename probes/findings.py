@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes import failure
+from probes import failure, mechanism
 from probes.paper import Outcome
 from probes.tables import Group, classification_table, groups, regression_table, short, spread
 
@@ -34,6 +34,7 @@ def page(outcomes: list[Outcome], curves: Curves, figure: str | None) -> str:
         "## Regression\n",
         regression_table(found),
         _LEGEND,
+        mechanism.legend(found),
         "## Classification\n",
         classification_table(found),
         _classification(found),
@@ -46,7 +47,7 @@ def page(outcomes: list[Outcome], curves: Curves, figure: str | None) -> str:
         _contrasts(found, "transformer"),
         _P2,
         "## P3: the mechanism\n",
-        _P3,
+        mechanism.section(found),
         "## What none of this shows\n",
         _LIMITS,
     ]
@@ -64,8 +65,7 @@ _LEGEND = """\
 Ranges are over the seeds. "C3 floor" is the relative error that theorem C3 lets no LayerNorm
 readout go below, for the law of the data; the best constant has RMSE/sd = 1. Sup errors are
 the largest on the test points, so lower bounds. "RMSE/sd of 50 % failure" is the prediction for
-isotropic errors. The columns "certified sup error" and "plateau" are empty: nothing here is
-certified.
+isotropic errors.
 """
 _PREDICTION = """\
 The prediction N = (1 + (sd/RMSE)^2)^(d/2) is the capacity of a Gaussian channel: sharp for normal
@@ -81,13 +81,9 @@ error; "obstructed" against "fair" changes the readout, the width, and the learn
 goes with the width. The floor of C3 is a theorem: with D = d and no head it holds for every
 transformer before the readout, however trained.
 """
-_P3 = """\
-P3 says that transformers rely on piecewise constant approximations with sizable intervals.
-Errors on a test set say nothing on that: a small one does not exclude short plateaus, a large
-one does not need any. The column "plateau" is for proofs, and it is empty: **not decided here**.
-"""
 _LIMITS = """\
-- Sup errors between the test points are not bounded: only certification does that.
+- The column "sup error" bounds nothing between the test points; what is certified holds for one
+  output, along the curves named, and for no other input.
 - Batch size, learning rate and dropout inside the layers of the released training are our choice;
   its other settings are a reconstruction, so its numbers need not equal the paper's.
 - A few seeds on one machine: other machines and versions of torch give other weights.

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from probes import failure
+from probes.certified import Certified
 from probes.encoder import parameter_count
 from probes.family import ARCHITECTURES
 from probes.fitting import Paused, answers, fit
@@ -102,10 +103,13 @@ class Outcome:
         result: "task" ("regression" or "classification"), "measured" (the fields of
             `probes.metrics.Regression` or `Classification`), "parameters", "score", "step",
             "steps", "torch" and "model" (the model file's name, or None).
+        certified: what is proved of a regression model, one entry for each data curve; empty
+            where that was not asked for.
     """
 
     setting: Setting
     result: dict[str, Any] | None
+    certified: tuple[Certified, ...] = ()
 
 
 #: Called as progress(models done, models in all, words on the one in training, share of it).

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from certify.report.numbers import interval
+from probes.certified import Certified
 from probes.paper import Outcome
 from probes.recipes import RECIPES, Setting
 
-#: Left empty here: what certification along curves of inputs is to fill in.
-CERTIFIED = ("certified sup error", "plateau")
+#: What is proved of output 0 along data curves; empty where that was not asked for.
+CERTIFIED = ("certified sup error", "plateau", "readout")
 MEASURED = (
     "relative_rmse",
     "rmse",
@@ -36,11 +39,13 @@ class Group:
         setting: of the first seed.
         results: of the seeds that were run.
         planned: how many seeds there were to run.
+        certified: of all those seeds, one entry for each data curve.
     """
 
     setting: Setting
     results: tuple[dict[str, Any], ...]
     planned: int
+    certified: tuple[Certified, ...] = ()
 
     def numbers(self, name: str) -> list[float]:
         """One measured number for every seed that has it."""
@@ -60,7 +65,12 @@ def groups(outcomes: list[Outcome]) -> list[Group]:
     for one in outcomes:
         found.setdefault(replace(one.setting, seed=0).key, []).append(one)
     made = [
-        Group(part[0].setting, tuple(o.result for o in part if o.result), len(part))
+        Group(
+            part[0].setting,
+            tuple(o.result for o in part if o.result),
+            len(part),
+            tuple(one for o in part for one in o.certified),
+        )
         for part in found.values()
     ]
     return sorted(made, key=_order)
@@ -77,7 +87,7 @@ def as_csv(outcomes: list[Outcome]) -> str:
     head = (
         *("key", "scheme", "task", "classes", "architecture", "d", "width", "layers", "recipe"),
         *("seed", "parameters", "torch", *MEASURED, "failure_rates_by_size"),
-        *(name.replace(" ", "_") for name in CERTIFIED),
+        *("certified_sup_error", "plateau", "undecided_because", "longest_plateau", "readout"),
     )
     out = io.StringIO()
     writer = csv.DictWriter(out, head, lineterminator="\n")
@@ -105,7 +115,18 @@ def _csv_row(one: Outcome) -> dict[str, Any]:
         "torch": result.get("torch"),
         **{name: result["measured"].get(name) for name in MEASURED},
         "failure_rates_by_size": " ".join(f"{size}:{rate!r}" for size, rate in sizes),
+        "certified_sup_error": _each(interval(*c.sup) if c.sup else "" for c in one.certified),
+        "plateau": _each(c.verdict for c in one.certified),
+        "undecided_because": _each(c.reason for c in one.certified),
+        "longest_plateau": _each(interval(*c.longest) if c.longest else "" for c in one.certified),
+        "readout": next((c.readout for c in one.certified if c.readout), ""),
     }
+
+
+def _each(texts: Iterable[str]) -> str:
+    """One text for each curve, in order; nothing where all are empty."""
+    found = list(texts)
+    return "; ".join(found) if any(found) else ""
 
 
 def curves_csv(curves: dict[tuple[int, float], dict[str, Any]]) -> str:
@@ -135,6 +156,25 @@ _SHARED: tuple[Column, ...] = (
     ("recipe", lambda g: g.setting.recipe),
     ("seeds", lambda g: f"{len(g.results)} of {g.planned}"),
 )
+
+
+def certified_errors(group: Group) -> str:
+    """A bracket for each seed and curve, rounded outward, three digits or more."""
+    return "; ".join(interval(*c.sup, least=3, most=4) for c in group.certified if c.sup)
+
+
+def verdicts(group: Group) -> str:
+    """How often each verdict stands, and why what is undecided is so."""
+    texts = [c.verdict + (f" ({c.reason})" if c.reason else "") for c in group.certified]
+    return "; ".join(f"{text}: {count}" for text, count in sorted(Counter(texts).items()))
+
+
+def readouts(group: Group) -> str:
+    """The LayerNorms without head that were found, without the numbers of a seed."""
+    heads = (c.readout.partition(":")[0] for c in group.certified if c.readout)
+    return "; ".join(dict.fromkeys(heads))
+
+
 _REGRESSION: tuple[Column, ...] = (
     *_SHARED,
     ("RMSE/sd", _spread_of("relative_rmse")),
@@ -144,7 +184,7 @@ _REGRESSION: tuple[Column, ...] = (
     ("failure rate", _spread_of("failure_rate")),
     ("RMSE/sd of 50 % failure", _spread_of("threshold")),
     ("constant: failure rate", _spread_of("constant_failure_rate")),
-    *((name, lambda _: "") for name in CERTIFIED),
+    *zip(CERTIFIED, (certified_errors, verdicts, readouts), strict=True),
 )
 _CLASSIFICATION: tuple[Column, ...] = (
     *_SHARED,

@@ -2,13 +2,26 @@
 
 import csv
 import io
+import math
+from dataclasses import replace
 
 import pytest
 
 from probes import figures, findings
+from probes.certified import Certified
 from probes.paper import Outcome
 from probes.recipes import setting
-from probes.tables import as_csv, curves_csv, groups, regression_table, short, spread
+from probes.tables import (
+    as_csv,
+    certified_errors,
+    curves_csv,
+    groups,
+    readouts,
+    regression_table,
+    short,
+    spread,
+    verdicts,
+)
 
 
 def outcome(recipe, error, *, seed=0, d=4, architecture="transformer", classes=None):
@@ -74,12 +87,32 @@ def test_markdown_shows_ranges():
     lines = regression_table(groups(OUTCOMES)).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert len(lines) == 2 + 3
-    assert cells[0][-2:] == ["certified sup error", "plateau"]
+    assert cells[0][-3:] == ["certified sup error", "plateau", "readout"]
     fair = dict(zip(cells[0], cells[3], strict=True))
     assert fair["RMSE/sd"] == "0.004 to 0.0062"
     assert fair["C3 floor"] == fair["plateau"] == fair["certified sup error"] == ""
     assert fair["seeds"] == "2 of 2"
     assert dict(zip(cells[0], cells[4], strict=True))["seeds"] == "1 of 2"
+
+
+def test_certified_columns():
+    first = Certified(0, "PROVED", "", (0.125, 0.25), (2.0, 2.0), (0.5, 0.625), 32, 0.1,
+                      "LayerNorm over 4 features without head: in [-1, 1] (C1)")  # fmt: skip
+    second = Certified(1, "UNDECIDED", "no time", (0.2, math.inf), (2.0, 2.0), (0.0, 2.0), 3, 0.1)
+    bare = Certified(0, "UNDECIDED", "not tried")
+    outcomes = [replace(OUTCOMES[1], certified=(first, second)),
+                replace(OUTCOMES[2], certified=(bare,))]  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(as_csv(outcomes))))
+    assert rows[0]["certified_sup_error"] == "[0.125, 0.25]; [0.2, inf]"
+    assert rows[0]["plateau"] == "PROVED; UNDECIDED"
+    assert rows[0]["undecided_because"] == "; no time"
+    assert rows[0]["longest_plateau"] == "[0.5, 0.625]; [0, 2]"
+    assert rows[0]["readout"].endswith("in [-1, 1] (C1)")
+    assert (rows[1]["certified_sup_error"], rows[1]["plateau"]) == ("", "UNDECIDED")
+    (group,) = groups(outcomes)
+    assert certified_errors(group) == "[0.125, 0.25]; [0.2, inf]"
+    assert verdicts(group) == "PROVED: 1; UNDECIDED (no time): 1; UNDECIDED (not tried): 1"
+    assert readouts(group) == "LayerNorm over 4 features without head"
 
 
 def test_curves_as_csv():
