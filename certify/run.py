@@ -32,7 +32,7 @@ FIRST = 64  # boxes to begin with
 BATCH = 256  # boxes enclosed together: large enough to amortize, small enough for the cache
 FIRST_POINTS, MORE_POINTS = 8, 6  # proven values taken at the start and after every step
 CAUTIOUS = 2**20  # entries times boxes of the first batch, whose pace is not known yet
-UNASKED = 1 / 12  # of the budget, for the longest plateau, which no claim asks for
+UNASKED = 1 / 30  # of the budget, for the longest plateau, which no claim asks for
 GRID = 1024  # plain float64 samples that suggest where extremes are
 
 

@@ -12,7 +12,7 @@ from certify.report.words import paragraph
 from certify.run import Limits
 from certify.verdict import Verdict
 
-LIMITS = Limits(20)
+LIMITS = Limits(300)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_sliding_windows(stairs):
 def test_special_cases(models, folder, name, target, overall, says):
     """No division by zero, no plateau where nothing decides, and words that fit."""
     module = models.Line(0.0, 0.7) if name == "Constant" else getattr(models, name)()
-    options = Options(cells=8, slopes=True, limits=Limits(6))
+    options = Options(cells=8, slopes=True, limits=Limits(60))
     report = check(models.loaded(module, folder), target, options)
     assert report.plateaus.overall() is overall
     assert says in paragraph(report) and "nan" not in render(report)
