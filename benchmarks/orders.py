@@ -1,18 +1,22 @@
-"""Two tables of docs/performance.md: `python -m benchmarks.orders`.
+"""Three tables of docs/performance.md: `python -m benchmarks.orders`.
 
-Search time by the order of the polynomials, and remainders before and after the backward pass.
+Search time by the order of the polynomials; remainders before and after the backward pass; and
+those of the derivative, also where products entry by entry forget the norms of their rows.
 """
 
 from __future__ import annotations
+
+from unittest import mock
 
 import torch
 
 import certify.orders
 from certify.checking import check
+from certify.derivative import derive
 from certify.domains.taylor import Taylor
 from certify.frontend import load
 from certify.frontend.target import compare
-from certify.graph import enclose
+from certify.graph import Graph, enclose
 from certify.options import Options
 from certify.search import Problem, forward
 from theory.targets import find_target
@@ -38,17 +42,32 @@ def times() -> None:
         print(f"| {name}, {gap:g} | " + " | ".join(row) + " |", flush=True)
 
 
-def remainders() -> None:
-    """Median and worst remainder of the model on 64 boxes at order 8."""
-    print("\n| model | carried forward | after the backward pass |\n|---|---|---|")
+def remainder(graph: Graph) -> str:
+    """Median and worst remainder of the model on 64 boxes at order 8: two cells of a table."""
     ends = torch.linspace(-1, 1, 65, dtype=torch.float64)
     boxes = torch.stack([ends[:-1], ends[1:]], 1)
-    for name, target in dict((c[0], c[1]) for c in CASES).items():
-        graph = compare(load(f"probes/zoo/{name}.pt"), find_target(target).expression, output=None)
-        crude = enclose(graph, boxes, domain=Taylor(8))["model"].rem.reshape(-1)
-        sharp = forward(Problem(graph, boxes), Taylor(8), boxes)["model"].rem.reshape(-1)
-        cells = (f"{r.median():.1e}, worst {r.max():.1e}" for r in (crude, sharp))
-        print(f"| {name} | " + " | ".join(cells) + " |")
+    crude = enclose(graph, boxes, domain=Taylor(8))["model"].rem
+    sharp = forward(Problem(graph, boxes), Taylor(8), boxes)["model"].rem
+    return " | ".join(f"{r.median():.1e}, worst {r.max():.1e}" for r in (crude, sharp))
+
+
+def remainders() -> None:
+    """The second and the third table."""
+    models = dict((c[0], c[1]) for c in CASES)
+    graphs = {
+        name: compare(load(f"probes/zoo/{name}.pt"), find_target(target).expression, None)
+        for name, target in models.items()
+    }
+    print("\n| model | carried forward | after the backward pass |\n|---|---|---|")
+    for name, graph in graphs.items():
+        print(f"| {name} | {remainder(graph)} |")
+    print("\n| derivative of | norms of rows | carried forward | after the backward pass |")
+    print("|---|---|---|---|")
+    for name in ("exp", "exp4"):
+        slopes = derive(graphs[name])
+        with mock.patch("certify.domains.taylor._rows", lambda node: None):
+            print(f"| {name} | forgotten | {remainder(slopes)} |")
+        print(f"| {name} | kept | {remainder(slopes)} |")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import math
 import sys
 import types
 import warnings
+from collections.abc import Callable
 
 import numpy
 import torch
@@ -74,10 +75,7 @@ class Smooth(BoundActivation):
     width**2 / 8 times the extremes of the second derivative."""
 
     critical: tuple[float, ...] = ()  # where the second derivative may have extremes inside
-
-    def second(self, x: torch.Tensor) -> torch.Tensor:
-        """The second derivative."""
-        raise NotImplementedError
+    second: Callable[[torch.Tensor], torch.Tensor]  # the second derivative, a method
 
     def bound_relax(self, x: object) -> None:
         """Set the lower and the upper line over [x.lower, x.upper]."""

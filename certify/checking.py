@@ -10,7 +10,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from certify.claiming import claims_of
+from certify.claiming import claims_of, no_plateau_window
 from certify.crosschecks import CrossCheck, Evidence, cross_check
 from certify.derivative import derive
 from certify.errors import BadRequest
@@ -59,6 +59,7 @@ class Report:
         plateaus: the verdict of theorem D3 on every cell.
         windows: what is known of windows of any place and width.
         longest: (lo, hi, window), bracket of the width of the longest tau-plateau.
+        sliding: D5 on all windows of the width `options.windows`, where one was asked for.
         slopes: of the derivative, where it was asked for.
         claims: one for every claim that was asked for, in order.
         crosschecks: the theorems that the numbers were held against.
@@ -72,6 +73,7 @@ class Report:
     plateaus: Plateaus
     windows: Windows
     longest: tuple[float, float, Pair | None]
+    sliding: Claim | None
     slopes: Slopes | None
     claims: tuple[Claim, ...]
     crosschecks: tuple[CrossCheck, ...]
@@ -143,8 +145,9 @@ def check(
     evidence = Evidence(outcome.known, outcome.state.points, shape, target, steep)
     checks = cross_check(evidence)
     longest = windows.longest(options.tau)
-    claims = tuple(claims_of(options, target, outcome, found, windows, steep))
-    parts = outcome, found, windows, longest, steep, claims, checks
+    sliding = no_plateau_window(options, windows) if options.windows is not None else None
+    claims = tuple(claims_of(options, target, outcome, found, sliding, steep))
+    parts = outcome, found, windows, longest, sliding, steep, claims, checks
     return Report(model, target, options, shape, *parts)
 
 

@@ -15,7 +15,7 @@ from certify.report.numbers import interval
 from certify.search import MODEL, Problem, measure
 from certify.slopes import Slopes
 from certify.verdict import Claim, Plateaus, Verdict, facts
-from theory.claims import OPPOSITE, Facts, decide
+from theory.claims import OPPOSITE, UNKNOWN, Facts, decide
 from theory.targets import Target
 from theory.windows import Windows
 
@@ -30,21 +30,19 @@ def claims_of(
     target: Target,
     outcome: Checked,
     found: Plateaus,
-    windows: Windows,
+    sliding: Claim | None,
     slopes: Slopes | None,
 ) -> Iterator[Claim]:
-    """The claims asked for, in the order of their options."""
-    proven = replace(facts(outcome.known), windows=windows)
+    """The claims asked for, in the order of their options; `sliding` is the one about windows."""
+    proven = facts(outcome.known)
     if slopes is not None:
         proven = replace(proven, slopes=(slopes.least, slopes.greatest))
     if options.within is not None:
         yield _within(options, target, outcome, proven)
     if options.constant_up_to is not None:
         yield _constant(options, outcome, proven)
-    if options.no_plateau and options.windows is None:
-        yield _cells(options, found)
-    if options.no_plateau and options.windows is not None:
-        yield _windows(options, proven)
+    if options.no_plateau:
+        yield sliding or _cells(options, found)
     if options.monotone:
         yield _monotone(outcome.problem, slopes, proven)
     if options.lipschitz is not None:
@@ -94,11 +92,16 @@ def _cells(options: Options, found: Plateaus) -> Claim:
     )
 
 
-def _windows(options: Options, proven: Facts) -> Claim:
+def no_plateau_window(options: Options, windows: Windows) -> Claim:
+    """Whether some window of the width `options.windows`, of any place, is a plateau."""
     numbers = {"tau": options.tau, "width": options.windows}
+    proven = Facts(UNKNOWN, UNKNOWN, (), (), windows=windows)
     verdict = decide("no-plateau-window", numbers, proven)
-    window, _ = proven.windows.sliding(options.tau, options.windows)
-    reason = f"[{window[0]!r}, {window[1]!r}] is one" if window else "no such window is proved"
+    window, _ = windows.sliding(options.tau, options.windows)
+    reason = {
+        Verdict.PROVED: "each of them is proved to be none, or to decide nothing",
+        Verdict.UNDECIDED: "none of them is proved to be one, and not all are excluded",
+    }.get(verdict) or f"[{window[0]!r}, {window[1]!r}] is one"
     return Claim(
         "no-plateau-window",
         numbers,

@@ -51,6 +51,9 @@ def check(
     windows: Annotated[
         float | None, typer.Option(help="Plateaus on windows of this width, of any place.")
     ] = None,
+    resolution: Annotated[
+        bool, typer.Option("--resolution", help="Close the longest plateau's bracket too.")
+    ] = False,
     monotone: Annotated[bool, typer.Option("--monotone", help="Claim: it is monotone.")] = False,
     lipschitz: Annotated[
         float | None, typer.Option(metavar="L", help="Claim: no slope exceeds L.")
@@ -105,6 +108,7 @@ def check(
         constant_up_to=constant_up_to,
         no_plateau=no_plateau,
         windows=windows,
+        resolution=resolution,
         monotone=monotone,
         lipschitz=lipschitz,
         slopes=slopes,
@@ -122,7 +126,8 @@ def check(
     proved = prove(report, certificate, verify)
     _deliver(data.as_data(report, proved.data), text.render(report) + proved.words, json, place)
     if verify and not proved.data["checked"]:
-        fail("internal error: the checker does not accept what the search found", INTERNAL_ERROR)
+        says = "the checker does not accept the certificate, for the reason above"
+        fail(f"internal error: {says}; please report this model", INTERNAL_ERROR)
     raise typer.Exit(report.exit_code)
 
 

@@ -28,6 +28,7 @@ class Goal:
         sup: whether the sup error is asked for at all.
         plateaus: whether the longest plateau is asked for, or those of one width.
         width: of the windows that are asked for, instead of the longest plateau.
+        asked: whether these deserve the whole budget, or only what is left over.
     """
 
     gap: float = 0.01
@@ -38,6 +39,7 @@ class Goal:
     sup: bool = True
     plateaus: bool = True
     width: float | None = None
+    asked: bool = False
 
     def thresholds(self, known: Brackets) -> list[Tensor]:
         """For each cell the variations that matter: on which side the model's lies decides."""

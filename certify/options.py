@@ -28,6 +28,7 @@ class Options:
         no_plateau: claim that no cell is a tau-plateau.
         windows: width of the windows, of any place, that are looked at for plateaus instead of
             the cells.
+        resolution: close the bracket of the longest plateau too, with the whole budget.
         monotone: claim that the model is monotone on the domain.
         lipschitz: claim that the model's slopes are at most this.
         slopes: bracket the model's derivative; the two claims before imply it.
@@ -47,6 +48,7 @@ class Options:
     constant_up_to: float | None = None
     no_plateau: bool = False
     windows: float | None = None
+    resolution: bool = False
     monotone: bool = False
     lipschitz: float | None = None
     slopes: bool = False
@@ -84,7 +86,8 @@ class Options:
     def goal(self) -> Goal:
         """When the search may stop."""
         thresholds = self.within, self.constant_up_to, self.tau
-        return Goal(self.gap, self.abs_gap, *thresholds, width=self.windows)
+        asked = self.resolution or self.windows is not None
+        return Goal(self.gap, self.abs_gap, *thresholds, width=self.windows, asked=asked)
 
     @property
     def wants_slopes(self) -> bool:

@@ -32,7 +32,7 @@ FIRST = 64  # boxes to begin with
 BATCH = 256  # boxes enclosed together: large enough to amortize, small enough for the cache
 FIRST_POINTS, MORE_POINTS = 8, 6  # proven values taken at the start and after every step
 CAUTIOUS = 2**20  # entries times boxes of the first batch, whose pace is not known yet
-UNASKED = 1 / 30  # of the budget, for the longest plateau, which no claim asks for
+UNASKED = 1 / 30  # of the budget, for the longest plateau where it was not asked for
 GRID = 1024  # plain float64 samples that suggest where extremes are
 
 
@@ -182,7 +182,7 @@ def _states(
     entries = sum(_size(node.shape) for node in problem.graph.nodes)
     batch = max(1, min(BATCH, int(fits), CAUTIOUS // entries))
     orders = Orders()
-    left = limits.budget * (1 if goal.width is not None else UNASKED)  # for windows
+    left = limits.budget * (1 if goal.asked else UNASKED)  # for windows
     while True:
         tick, known = time.perf_counter(), brackets(state, cells)
         todo = open_leaves(state, goal, known, cells)

@@ -35,7 +35,7 @@ class Certified:
         target: (lo, hi), bracket of the target's range, largest minus smallest value.
         longest: (lo, hi), bracket of the width in t of the longest plateau of any place.
         deciding: cells on which the target varies enough to decide.
-        sampled: largest error at `SAMPLES` points, which is not proved.
+        sampled: largest error at `SAMPLES` points, in float64.
         readout: a sentence on a LayerNorm readout without head, else "".
     """
 
@@ -76,7 +76,9 @@ def certify_curve(file: Path, path: DataCurve, number: int, budget: float) -> Ce
 
     model = certify.load(file)
     line = curve(",".join(path.texts))
-    options = Options(output=OUTPUT, cells=CELLS, tau=TAU, limits=Limits(budget=budget))
+    options = Options(
+        output=OUTPUT, cells=CELLS, tau=TAU, limits=Limits(budget=budget), resolution=True
+    )
     target = target_along(path.scheme, line.texts, OUTPUT)
     report = check(along(model, line), target, options)
     if report.outcome.stopped_by == "interrupt":
@@ -106,7 +108,7 @@ def sampled_error(model: Any, path: DataCurve) -> tuple[float, float, float]:
 
 
 def not_above(sampled: float, proved: float, size: float, where: str) -> None:
-    """Sampled <= certified, but for the rounding of float64 samples.
+    """Sampled <= certified, but for what two float64 evaluations may differ by.
 
     Args:
         sampled: an error.
@@ -117,7 +119,9 @@ def not_above(sampled: float, proved: float, size: float, where: str) -> None:
     Raises:
         Contradiction: it is above, or not a number.
     """
-    if not sampled <= proved + 1e-9 * size:
+    from certify.frontend.agree import TOLERANCE
+
+    if not sampled <= proved + TOLERANCE * size:
         raise Contradiction(
             f"{where}: the error there is {sampled!r}, above the proved largest one, {proved!r}; "
             "please report this model"

@@ -23,6 +23,18 @@ MOST_POINTS = 2**16
 RELEASED_STEPS, RELEASED_WARMUP = 200, 400
 
 
+def need_rates(rate: float, decay: float) -> None:
+    """A learning rate and a weight decay that an optimizer can take.
+
+    Raises:
+        BadRequest: one of them is none.
+    """
+    if not 0 < rate < math.inf:
+        raise BadRequest(f"rate must be positive and finite, not {rate}")
+    if not 0 <= decay < math.inf:
+        raise BadRequest(f"decay must be 0 or positive and finite, not {decay}")
+
+
 @dataclass(frozen=True)
 class Training:
     """How a `TokenModel` is trained.
@@ -59,10 +71,7 @@ class Training:
                 raise BadRequest(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.batch > MOST_POINTS:
             raise BadRequest(f"batch must be at most {MOST_POINTS}, not {self.batch}")
-        if not 0 < self.rate < math.inf:
-            raise BadRequest(f"rate must be positive and finite, not {self.rate}")
-        if not 0 <= self.decay < math.inf:
-            raise BadRequest(f"decay must be 0 or positive and finite, not {self.decay}")
+        need_rates(self.rate, self.decay)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from probes.encoder import Encoder, EncoderConfig, parameter_count
 from probes.phases import adam, polish
+from probes.recipes import need_rates
 from probes.values import Target, refined, values
 from theory.errors import BadRequest
 
@@ -54,10 +55,7 @@ class Options:
                 raise BadRequest(f"{name} must be at least {least}, not {getattr(self, name)}")
         if self.seed >= 2**63:
             raise BadRequest(f"seed must be below 2**63, not {self.seed}")
-        if not 0 < self.rate < math.inf:
-            raise BadRequest(f"rate must be positive and finite, not {self.rate}")
-        if not 0 <= self.decay < math.inf:
-            raise BadRequest(f"decay must be 0 or positive and finite, not {self.decay}")
+        need_rates(self.rate, self.decay)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import difflib
 import re
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sympy as sp
@@ -26,6 +23,7 @@ from flint import arb, ctx
 from theory.errors import BadRequest
 from theory.functions import FUNCTIONS, evaluate, program, x
 from theory.intervals import BOUNDS, hull, number
+from theory.patience import seconds
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 50
@@ -37,7 +35,6 @@ MAX_EXPONENT = 64
 MAX_DECADE = 300
 MAX_BITS = 1024
 PATIENCE = 5.0  # seconds for reading one expression
-RING_AGAIN = 0.05  # seconds between alarms after that
 
 ACCEPTED = (
     "one variable x, numbers such as 0.1 or 1e-3, pi, e, + - * / ^, parentheses, "
@@ -103,7 +100,7 @@ def parse(text: str) -> sp.Expr:
             f"the target expression has {len(text)} characters; at most {MAX_LENGTH} are read."
         )
     try:
-        with _seconds(PATIENCE):
+        with seconds(PATIENCE):
             return _Reader(text).read()
     except BadRequest:
         raise
@@ -123,35 +120,6 @@ def meaning(function: str) -> sp.Expr:
         BadRequest: it is neither.
     """
     return FUNCTIONS[function].expression if function in FUNCTIONS else parse(function)
-
-
-@contextmanager
-def _seconds(limit: float) -> Iterator[None]:
-    """Raise TimeoutError after so many seconds, where the system and the thread have alarms.
-
-    The alarm rings again and again: Python swallows an exception raised inside a callback of
-    a weak reference, and SymPy's caches are full of these.
-    """
-    alarms = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if not alarms or signal.getitimer(signal.ITIMER_REAL)[0]:
-        yield
-        return
-    over = False
-
-    def stop(number: int, frame: object) -> None:
-        if not over:
-            raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, limit, RING_AGAIN)
-    try:
-        try:
-            yield
-        finally:
-            over = True
-    finally:  # even if the alarm rang on the way out
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,10 @@ def curve(text: str) -> Curve:
         else:
             parts[-1] += letter
     for part in parts:
-        parse(in_x(part))
+        try:
+            parse(in_x(part))
+        except BadRequest as problem:
+            raise BadRequest(f'--curve, in "{part.strip()}" with t as x: {problem}') from None
     return Curve(tuple(part.strip() for part in parts))
 
 

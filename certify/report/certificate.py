@@ -91,6 +91,8 @@ def _claims(report: Report) -> Iterator[Claim]:
     if not report.options.no_plateau or report.options.windows is not None:
         verdict = OPPOSITE[report.plateaus.overall()]
         yield Claim("no-plateau", {"tau": report.options.tau}, verdict.value)
+    if report.sliding is not None and report.sliding not in report.claims:
+        yield Claim(report.sliding.label, report.sliding.numbers, report.sliding.verdict.value)
     lo, hi, _ = report.longest
     numbers = {"tau": report.options.tau, "least": lo, "most": hi}
     yield Claim("longest-plateau", numbers, Verdict.PROVED.value)

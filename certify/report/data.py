@@ -10,6 +10,7 @@ from typing import Any
 
 from certify.checking import Report
 from certify.report.words import layer_norm_floor, paragraph, step_width
+from theory.claims import OPPOSITE
 
 SCHEMA = "certify-report/1"
 PACKAGES = ("plateau", "torch", "numpy", "sympy", "python-flint", "z3-solver")
@@ -104,6 +105,7 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
             "window": None if window is None else guaranteed(ends=list(window)),
             "step_width": step_width(report),
         },
+        "windows": _windows(report),
         "structure": _structure(report),
         "slopes": _slopes(report),
         "summary": paragraph(report),
@@ -137,6 +139,15 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
         },
         "certificate": certificate or {"path": None, "sha256": None, "checked": False},
     }
+
+
+def _windows(report: Report) -> dict[str, Any] | None:
+    """Is some window of the width asked for a plateau? null where none was asked for."""
+    found = report.sliding
+    if found is None:
+        return None
+    verdict = OPPOSITE[found.verdict].value
+    return {"width": report.options.windows, "plateau": verdict, "window": found.witness}
 
 
 def _structure(report: Report) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from certify.report.numbers import interval, percent, rounded
 from certify.report.words import paragraph
 from certify.run import Progress
 from certify.verdict import Claim, Verdict
-from theory.claims import FLAT
+from theory.claims import FLAT, OPPOSITE
 from theory.windows import Pair
 
 INDENT = 12
@@ -30,7 +30,7 @@ def render(report: Report) -> str:
     claims = [block(c.verdict.value, _claim(report, c)) for c in report.claims]
     sup = _sup(report, heading=not any(c.label == "within" for c in report.claims))
     words = block("in words", [paragraph(report)])
-    rest = [words, *_slopes(report), _checks(report), _search(report)]
+    rest = [*_sliding(report), words, *_slopes(report), _checks(report), _search(report)]
     return "\n".join([*claims, *sup, _plateaus(report), *rest])
 
 
@@ -110,6 +110,18 @@ def _plateaus(report: Report) -> str:
     if unclear:
         tail.append(f"on {unclear} of {cells} cells the variation of {name} is not bracketed yet")
     return block(verdict.value, [says, count + shown, *tail])
+
+
+def _sliding(report: Report) -> list[str]:
+    """Windows of one width, where they were asked for and no claim says it already."""
+    found = report.sliding
+    if found is None or found in report.claims:
+        return []
+    says = (
+        f"the model has a {report.options.tau!r}-plateau on some window of width "
+        f"{report.options.windows!r} (theorem D5)"
+    )
+    return [block(OPPOSITE[found.verdict].value, [says, found.reason])]
 
 
 def _slopes(report: Report) -> list[str]:

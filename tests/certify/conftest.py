@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import mpmath
 import pytest
+import textbook
 import torch
 from torch import nn
 
@@ -17,25 +15,9 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def ref():
-    """The module reference.py beside this file."""
-    spec = importlib.util.spec_from_file_location(
-        "engine_reference", Path(__file__).with_name("reference.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """What graphs mean, from the textbook, at 400 bits."""
     with mpmath.workprec(400):
-        yield module
-
-
-@pytest.fixture(scope="session")
-def models():
-    """The module models.py beside this file: small networks whose answers are known."""
-    spec = importlib.util.spec_from_file_location(
-        "known_models", Path(__file__).with_name("models.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        yield textbook
 
 
 class Tiny(nn.Module):

@@ -2,8 +2,8 @@
 
 import math
 
+import known_models as models
 import pytest
-import torch
 
 from certify.checking import check
 from certify.options import Options
@@ -11,6 +11,7 @@ from certify.report.text import render
 from certify.report.words import paragraph
 from certify.run import Limits
 from certify.verdict import Verdict
+from probes.witnesses.plateaus import longest_sampled
 
 LIMITS = Limits(300)
 
@@ -21,39 +22,26 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stairs(models, folder):
+def stairs(folder):
     return models.loaded(models.Stairs(), folder)
 
 
-def longest_by_sampling(module, tau, domain, places=2001):
-    """Length of the longest window where module varies by at most tau times exp, on a grid."""
-    x = torch.linspace(*domain, places, dtype=torch.float64)
-    g, f = module(x.unsqueeze(1)).detach().reshape(-1), torch.exp(x)
-    best = 0.0
-    for i in range(places):
-        v = g[i:].cummax(0).values - g[i:].cummin(0).values
-        good = torch.nonzero(v <= tau * (f[i:] - f[i])).reshape(-1)
-        if len(good):
-            best = max(best, float(x[i + int(good[-1])] - x[i]))
-    return best
-
-
-def test_extents_of_stairs(models, stairs):
+def test_extents_of_stairs(stairs):
     """Each of the eight steps is a plateau, known to 1 %."""
     report = check(stairs, "exp", Options(no_plateau=True, limits=LIMITS))
     lo, hi, window = report.longest
-    true = longest_by_sampling(models.Stairs().double().eval(), 0.1, (-1, 1))
+    true = longest_sampled(models.Stairs().double().eval(), 0.1)
     assert lo <= true + 2 / 2000 and true <= hi and hi <= 1.01 * lo
     assert window is not None and window[1] - window[0] >= lo
     assert report.exit_code == 1 and report.claims[0].verdict is Verdict.REFUTED
     assert "has plateaus" in paragraph(report) and "longest 0.1-plateau" in paragraph(report)
 
 
-def test_extent_of_two_values(models, folder):
+def test_extent_of_two_values(folder):
     module = models.TwoValues()
     report = check(models.loaded(module, folder), "exp", Options(limits=LIMITS))
     lo, hi, _ = report.longest
-    true = longest_by_sampling(module, 0.1, (-1, 1))
+    true = longest_sampled(module, 0.1)
     assert lo <= true + 2 / 2000 and true <= hi and hi <= 1.01 * lo
     assert report.plateaus.overall() is Verdict.PROVED
     assert "LayerNorm over 2 features without a linear head" in paragraph(report)
@@ -82,7 +70,7 @@ def test_sliding_windows(stairs):
         ("Relu", "x", Verdict.PROVED, "continuous and piecewise analytic"),
     ],
 )
-def test_special_cases(models, folder, name, target, overall, says):
+def test_special_cases(folder, name, target, overall, says):
     """No division by zero, no plateau where nothing decides, and words that fit."""
     module = models.Line(0.0, 0.7) if name == "Constant" else getattr(models, name)()
     options = Options(cells=8, slopes=True, limits=Limits(60))

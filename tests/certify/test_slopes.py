@@ -2,6 +2,7 @@
 
 import math
 
+import known_models as models
 import pytest
 import torch
 
@@ -21,7 +22,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def relu(models, folder):
+def relu(folder):
     options = Options(slopes=True, monotone=True, lipschitz=2.9, cells=8, limits=Limits(10))
     return check(models.loaded(models.Relu(), folder), "x^2", options)
 
@@ -39,7 +40,7 @@ def test_kinks_end_the_pieces(relu):
     assert low <= 3 <= high and high - low < 1e-9
 
 
-def test_claims_are_refuted_by_pairs(models, relu):
+def test_claims_are_refuted_by_pairs(relu):
     module = models.Relu()
 
     def value(x):
@@ -53,7 +54,7 @@ def test_claims_are_refuted_by_pairs(models, relu):
     assert value(b) - value(a) > 2.9 * (b - a)
 
 
-def test_slow_stretches_of_a_line(models, folder):
+def test_slow_stretches_of_a_line(folder):
     """|0.25| <= 0.5 |2 x| where |x| >= 1/4."""
     options = Options(slopes=True, tau=0.5, cells=4, limits=Limits(10))
     found = check(models.loaded(models.Line(0.25), folder), "x^2", options).slopes
@@ -75,7 +76,7 @@ def test_the_zoo_is_monotone_and_bounded():
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
-def test_ranges_of_derivatives(models, folder, order):
+def test_ranges_of_derivatives(folder, order):
     """exp and all its derivatives lie in [1, e] on [0, 1]; relu has no second one."""
     model = models.loaded(models.Exp(), folder)
     options = Options(domain=(0.0, 1.0), cells=1, limits=Limits(5))
@@ -87,7 +88,7 @@ def test_ranges_of_derivatives(models, folder, order):
             ranges(models.loaded(models.Relu(), folder), options, derivative=order)
 
 
-def test_a_target_that_jumps_has_no_slopes(models, folder):
+def test_a_target_that_jumps_has_no_slopes(folder):
     options = Options(slopes=True, cells=2, limits=Limits(5))
     report = check(models.loaded(models.Line(), folder), "sign(x+0.3)*1", options)
     assert not report.slopes.target and report.slopes.least[0] > 1.99

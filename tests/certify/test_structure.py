@@ -2,6 +2,7 @@
 
 import math
 
+import known_models as models
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,7 @@ from theory.functions import FUNCTIONS
 
 
 @pytest.mark.parametrize("features", [1, 2, 3, 5])
-def test_a_layer_norm_without_head(models, tmp_path, features):
+def test_a_layer_norm_without_head(tmp_path, features):
     """The interval of theorem C1 holds, and is reached by no sample."""
     module = models.TwoValues(features)
     with torch.no_grad():

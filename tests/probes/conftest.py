@@ -1,7 +1,36 @@
-"""Training tiny models: one thread, since more would wait for each other on a busy machine."""
+"""Tiny models, trained or not, on one thread: more would wait for each other on a busy machine."""
 
 import pytest
 import torch
+
+
+class Sum(torch.nn.Module):
+    """Scheme one's sum of two tokens, up to `shift`."""
+
+    def __init__(self, shift=0.25):
+        super().__init__()
+        self.shift = shift
+
+    def forward(self, x):
+        return x.sum(dim=1, keepdim=True) + self.shift
+
+
+@pytest.fixture(scope="session")
+def shifted():
+    """The module class `Sum`."""
+    return Sum
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Training that fails the test: options must be refused before it."""
+    from probes import fitting, training
+
+    def started(*_, **__):
+        raise AssertionError("training was started")
+
+    monkeypatch.setattr(fitting, "fit", started)
+    monkeypatch.setattr(training, "train", started)
 
 
 @pytest.fixture(autouse=True)

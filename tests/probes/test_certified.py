@@ -20,17 +20,6 @@ from probes.store import Store
 BUDGET = 2.0
 
 
-class Sum(torch.nn.Module):
-    """Scheme one's sum of two tokens, up to `shift`."""
-
-    def __init__(self, shift=0.25):
-        super().__init__()
-        self.shift = shift
-
-    def forward(self, x):
-        return x.sum(dim=1, keepdim=True) + self.shift
-
-
 class Step(torch.nn.Module):
     """A staircase: constant but for steep rises."""
 
@@ -58,8 +47,8 @@ def proved(store, module, number=0, budget=BUDGET):
     return certify_curve(store.model(ONE.key), path, number, budget)
 
 
-def test_a_known_error_is_bracketed_and_no_plateau_is_there(store):
-    found = proved(store, Sum())
+def test_a_known_error_is_bracketed_and_no_plateau_is_there(store, shifted):
+    found = proved(store, shifted())
     assert found.sup[0] <= 0.25 <= found.sup[1] < 0.2501
     assert found.sampled == pytest.approx(0.25, abs=1e-12)
     assert (found.verdict, found.reason, found.readout) == ("REFUTED", "", "")
@@ -85,7 +74,7 @@ def test_a_readout_without_head_is_named(store):
     assert found.sampled <= found.sup[1]
 
 
-def test_a_sample_above_the_proof_stops_with_code_5(store, monkeypatch):
+def test_a_sample_above_the_proof_stops_with_code_5(store, monkeypatch, shifted):
     check = certify.checking.check
 
     def too_low(*arguments):
@@ -97,7 +86,7 @@ def test_a_sample_above_the_proof_stops_with_code_5(store, monkeypatch):
     with pytest.raises(
         Contradiction, match=r"is 0\.25.*above the proved largest one, 0\.2"
     ) as told:
-        proved(store, Sum())
+        proved(store, shifted())
     assert told.value.exit_code == 5
     not_above(1.0, 1.0, 3.0, "here")
     not_above(1.0, math.inf, 3.0, "here")

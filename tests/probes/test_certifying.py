@@ -20,17 +20,6 @@ from probes.store import Store
 BUDGET = 2.0
 
 
-class Sum(torch.nn.Module):
-    """Scheme one's sum of two tokens, up to `shift`."""
-
-    def __init__(self, shift=0.25):
-        super().__init__()
-        self.shift = shift
-
-    def forward(self, x):
-        return x.sum(dim=1, keepdim=True) + self.shift
-
-
 ONE = setting("fair", "scheme-one", 2, model={"layers": 1, "architecture": "encoder"})
 
 
@@ -46,8 +35,8 @@ def saved(store, module, one=ONE):
     return Outcome(one, {"model": store.model(one.key).name, "measured": {}})
 
 
-def test_results_are_kept_by_content(store, monkeypatch):
-    outcomes = [saved(store, Sum())]
+def test_results_are_kept_by_content(store, monkeypatch, shifted):
+    outcomes = [saved(store, shifted())]
     first = certify_all(outcomes, store, budget=BUDGET, curves=2)
     assert [c.curve for c in first[0].certified] == [0, 1]
     asked = []
@@ -59,18 +48,18 @@ def test_results_are_kept_by_content(store, monkeypatch):
     certify_all(outcomes, store, budget=BUDGET, curves=3)
     certify_all(outcomes, store, budget=2 * BUDGET)
     assert asked == [(2, BUDGET), (0, 2 * BUDGET)]
-    certify_all([saved(store, Sum(0.5))], store, budget=BUDGET)
+    certify_all([saved(store, shifted(0.5))], store, budget=BUDGET)
     assert asked[2:] == [(0, BUDGET)]
 
 
-def test_an_interrupt_keeps_what_is_finished_and_nothing_else(store, monkeypatch):
+def test_an_interrupt_keeps_what_is_finished_and_nothing_else(store, monkeypatch, shifted):
     check = certify.checking.check
 
     def interrupted(*arguments):
         report = check(*arguments)
         return replace(report, outcome=replace(report.outcome, stopped_by="interrupt"))
 
-    outcomes = [saved(store, Sum())]
+    outcomes = [saved(store, shifted())]
     certify_all(outcomes, store, budget=BUDGET)
     monkeypatch.setattr(certify.checking, "check", interrupted)
     with pytest.raises(KeyboardInterrupt):

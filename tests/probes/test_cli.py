@@ -18,16 +18,6 @@ def run(*words, target="exp"):
     return CliRunner().invoke(cli.app, ["train", "--target", target, *map(str, words)])
 
 
-@pytest.fixture
-def untrained(monkeypatch):
-    """Training that fails the test: options must be refused before it."""
-
-    def train(*_, **__):
-        raise AssertionError("training was started")
-
-    monkeypatch.setattr(training, "train", train)
-
-
 def test_the_file_is_written_and_the_summary_says_how_to_check_it(tmp_path):
     file = tmp_path / "small model.pt"
     result = run("-o", file, *QUICK)

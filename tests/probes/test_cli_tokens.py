@@ -18,16 +18,6 @@ def train(*words, target="scheme-one"):
     return CliRunner().invoke(cli.app, ["train", "--target", target, *map(str, words)])
 
 
-@pytest.fixture
-def untrained(monkeypatch):
-    """Training that fails the test: options must be refused before it."""
-
-    def fit(*_, **__):
-        raise AssertionError("training was started")
-
-    monkeypatch.setattr(fitting, "fit", fit)
-
-
 @pytest.mark.parametrize(
     ("target", "words", "shapes"),
     [

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from probes.schemes import SCHEMES, classify, diagonal, find_scheme, stream
+from probes.values import values
+from theory.curves import target_along
 from theory.errors import BadRequest
 
 
@@ -73,6 +75,22 @@ def test_streams_differ_by_seed_and_purpose():
     assert len(seeds) == 200
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert stream(1, "batch", 2) == stream(1, "batch", 2)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_the_formulas_of_the_theory_are_the_same(name):
+    """Training data and certified targets: what is written in two languages means one thing."""
+    scheme = find_scheme(name)
+    third = "2*ln(2+t^3)+t/10"
+    texts = ("t^3", "t", third, f"exp(t)+{third}")[: scheme.inputs]
+    t = np.linspace(-0.9, 0.9, 7)
+    inputs, outputs = scheme.tokens((t**3).reshape(-1, 1))
+    for number in range(scheme.outputs):
+        target = target_along(name, texts, number)
+        assert np.allclose(values(target, t), outputs[:, number, 0], rtol=1e-13, atol=1e-13)
+    for number, text in enumerate(texts):
+        token = target_along(f"x{number + 1}", texts, 0)
+        assert np.allclose(values(token, t), inputs[:, number, 0], rtol=1e-13, atol=1e-13), text
 
 
 def test_unknown_schemes_are_refused():

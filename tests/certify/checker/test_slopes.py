@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 
+import known_models as models
 import mpmath
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_quotients_lie_inside(ref, seed, act, pre, width):
 
 
 @pytest.fixture(scope="module")
-def sealed(models, tmp_path_factory):
+def sealed(tmp_path_factory):
     """The ReLU network with kinks, its slopes, and the longest plateau."""
     folder = tmp_path_factory.mktemp("relu")
     options = Options(cells=2, slopes=True, monotone=True, lipschitz=3.5, limits=Limits(10))
@@ -134,7 +135,7 @@ def test_points_of_slopes_are_proved(data, judged):
     assert not result.accepted and "slopes.points[0]" in result.reason
 
 
-def test_an_encoder(models, tmp_path, judged):
+def test_an_encoder(tmp_path, judged):
     """Attention and LayerNorm: the derivative of a whole layer, proved by balls."""
     torch.manual_seed(0)
     options = Options(cells=2, slopes=True, lipschitz=50.0, limits=Limits(10))

@@ -12,10 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certify.domains import norms
+from certify.domains.taylor import Taylor, TaylorModel
 from certify.graph import Affine, Gather
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.sampled_from([1.0, 1e-3, 1e10, 1e-160, 1e-200, 1e-310, 1e140])
+
+
+def tensor(values):
+    return torch.from_numpy(np.asarray(values, dtype=float))
+
+
+def root(square):
+    """A double that is at least the root of a fraction."""
+    near = math.sqrt(square)
+    return near if Fraction(near) ** 2 >= square else math.nextafter(near, math.inf)
 
 
 def squares(values):
@@ -93,3 +104,35 @@ def test_tighten():
     new, norm = norms.tighten(rem, torch.tensor([5.0, nan], dtype=torch.float64))
     assert new[0].tolist() == [3.0, 5.0] and float(norm[0]) == 5.0
     assert not float(norm[1]) < inf
+
+
+@given(SEEDS, st.integers(0, 4), st.integers(2, 5), st.sampled_from([1.0, 1e-8, 1e8]))
+def test_rows_survive_products_entry_by_entry(ref, seed, order, n, size):
+    """Norm and sum of a row's errors, through a gather to 1 x 1 matrices, a product, and back."""
+    rng = np.random.default_rng(seed)
+    domain, shape = Taylor(order), (1, n)
+    apart = Gather(np.arange(n).reshape(1, n, 1, 1))
+    together = Gather(np.arange(n).reshape(shape))
+    models, errors = [], []
+    for _ in range(2):
+        coef = rng.normal(size=(order + 1, 1, *shape)) * size
+        e = rng.normal(size=shape) * 10.0 ** rng.uniform(-6, 0) * size
+        rem = np.abs(e) * rng.choice([1.0, 3.0], shape)
+        wide = np.full((1, *shape), math.inf)
+        norm = tensor(root(squares(e.reshape(-1).tolist()))).reshape(1, 1)
+        models.append(
+            TaylorModel(tensor(coef), tensor(rem[None]), tensor(-wide), tensor(wide), norm)
+        )
+        errors.append((coef, e))
+    parts = [domain.gather(apart, m) for m in models]
+    assert all(part.row is not None for part in parts)
+    out = domain.gather(together, domain.matmul(*parts))
+    assert out.total is not None
+    for t in (Fraction(-1), Fraction(1), Fraction(1, 3)):
+        values = [ref.polynomial(c[:, 0], t) + ref.exact(e) for c, e in errors]
+        found = ref.polynomial(out.coef[:, 0].numpy(), t)
+        missed = (values[0] * values[1] - found).reshape(-1)
+        assert sum(abs(v) for v in missed) <= Fraction(float(out.total))
+        assert sum(v * v for v in missed) <= Fraction(float(out.norm)) ** 2
+        assert all(abs(v) <= Fraction(r) for v, r in zip(missed, out.rem.reshape(-1).tolist(),
+                                                         strict=True))  # fmt: skip

@@ -383,35 +383,3 @@ def test_underflow_before_a_division_is_covered():
 
 def test_primitives_are_all_tested():
     assert {Gather, Affine, Add, Matmul, Apply} == set(get_args(Primitive))
-
-
-@given(SEEDS, st.integers(0, 4), st.integers(2, 5), st.sampled_from([1.0, 1e-8, 1e8]))
-def test_rows_survive_products_entry_by_entry(ref, seed, order, n, size):
-    """Norm and sum of a row's errors, through a gather to 1 x 1 matrices, a product, and back."""
-    rng = np.random.default_rng(seed)
-    domain, shape = Taylor(order), (1, n)
-    apart = Gather(np.arange(n).reshape(1, n, 1, 1))
-    together = Gather(np.arange(n).reshape(shape))
-    models, errors = [], []
-    for _ in range(2):
-        coef = rng.normal(size=(order + 1, 1, *shape)) * size
-        e = rng.normal(size=shape) * 10.0 ** rng.uniform(-6, 0) * size
-        rem = np.abs(e) * rng.choice([1.0, 3.0], shape)
-        wide = np.full((1, *shape), math.inf)
-        norm = tensor(root(sum(Fraction(v) ** 2 for v in e.reshape(-1).tolist()))).reshape(1, 1)
-        models.append(
-            TaylorModel(tensor(coef), tensor(rem[None]), tensor(-wide), tensor(wide), norm)
-        )
-        errors.append((coef, e))
-    parts = [domain.gather(apart, m) for m in models]
-    assert all(part.row is not None for part in parts)
-    out = domain.gather(together, domain.matmul(*parts))
-    assert out.total is not None
-    for t in (Fraction(-1), Fraction(1), Fraction(1, 3)):
-        values = [ref.polynomial(c[:, 0], t) + ref.exact(e) for c, e in errors]
-        found = ref.polynomial(out.coef[:, 0].numpy(), t)
-        missed = (values[0] * values[1] - found).reshape(-1)
-        assert sum(abs(v) for v in missed) <= Fraction(float(out.total))
-        assert sum(v * v for v in missed) <= Fraction(float(out.norm)) ** 2
-        assert all(abs(v) <= Fraction(r) for v, r in zip(missed, out.rem.reshape(-1).tolist(),
-                                                         strict=True))  # fmt: skip
