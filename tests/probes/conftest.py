@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from probes.store import Store
+
 
 class Sum(torch.nn.Module):
     """Scheme one's sum of two tokens, up to `shift`."""
@@ -39,3 +41,10 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A store of results, open."""
+    with Store(tmp_path / "store").opened() as ready:
+        yield ready

@@ -15,7 +15,6 @@ from probes.curves import data_curve
 from probes.family import TokenModel
 from probes.metrics import Contradiction
 from probes.recipes import setting
-from probes.store import Store
 
 BUDGET = 2.0
 
@@ -30,12 +29,6 @@ class Step(torch.nn.Module):
 ONE = setting("fair", "scheme-one", 2, model={"layers": 1, "architecture": "encoder"})
 
 
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "store").opened() as opened:
-        yield opened
-
-
 def saved(store, module, one=ONE):
     inputs = torch.zeros(1, one.model.inputs, one.model.d)
     export(module.eval(), inputs, store.model(one.key))
@@ -47,8 +40,8 @@ def proved(store, module, number=0, budget=BUDGET):
     return certify_curve(store.model(ONE.key), path, number, budget)
 
 
-def test_a_known_error_is_bracketed_and_no_plateau_is_there(store, shifted):
-    found = proved(store, shifted())
+def test_a_known_error_is_bracketed_and_no_plateau_is_there(opened, shifted):
+    found = proved(opened, shifted())
     assert found.sup[0] <= 0.25 <= found.sup[1] < 0.2501
     assert found.sampled == pytest.approx(0.25, abs=1e-12)
     assert (found.verdict, found.reason, found.readout) == ("REFUTED", "", "")
@@ -59,22 +52,22 @@ def test_a_known_error_is_bracketed_and_no_plateau_is_there(store, shifted):
     assert found.target[1] >= ends[1] - ends[0] - 1e-12
 
 
-def test_a_staircase_is_called_one(store):
-    found = proved(store, Step())
+def test_a_staircase_is_called_one(opened):
+    found = proved(opened, Step())
     assert found.verdict == "PROVED"
     assert found.longest[0] > 2 / certified.CELLS
 
 
-def test_a_readout_without_head_is_named(store):
+def test_a_readout_without_head_is_named(opened):
     shape = setting("obstructed", "scheme-one", 4, model={"layers": 1, "architecture": "encoder"})
-    saved(store, TokenModel(shape.model), shape)
-    found = certify_curve(store.model(shape.key), data_curve("scheme-one", 4, 0), 0, BUDGET)
+    saved(opened, TokenModel(shape.model), shape)
+    found = certify_curve(opened.model(shape.key), data_curve("scheme-one", 4, 0), 0, BUDGET)
     assert found.readout.startswith("LayerNorm over 4 features without head")
     assert "stays in [-1.733, 1.733]" in found.readout
     assert found.sampled <= found.sup[1]
 
 
-def test_a_sample_above_the_proof_stops_with_code_5(store, monkeypatch, shifted):
+def test_a_sample_above_the_proof_stops_with_code_5(opened, monkeypatch, shifted):
     check = certify.checking.check
 
     def too_low(*arguments):
@@ -86,7 +79,7 @@ def test_a_sample_above_the_proof_stops_with_code_5(store, monkeypatch, shifted)
     with pytest.raises(
         Contradiction, match=r"is 0\.25.*above the proved largest one, 0\.2"
     ) as told:
-        proved(store, shifted())
+        proved(opened, shifted())
     assert told.value.exit_code == 5
     not_above(1.0, 1.0, 3.0, "here")
     not_above(1.0, math.inf, 3.0, "here")
@@ -95,8 +88,8 @@ def test_a_sample_above_the_proof_stops_with_code_5(store, monkeypatch, shifted)
             not_above(sampled, 1.0, 3.0, "here")
 
 
-def test_a_spent_budget_is_undecided_and_says_so(store):
-    found = proved(store, TokenModel(ONE.model), budget=1e-6)
+def test_a_spent_budget_is_undecided_and_says_so(opened):
+    found = proved(opened, TokenModel(ONE.model), budget=1e-6)
     assert found.verdict == "UNDECIDED"
     assert found.reason == "the budget of 1e-06 s is spent"
     assert found.sampled <= found.sup[1]

@@ -15,18 +15,11 @@ from probes.certifying import certify_all
 from probes.metrics import Contradiction
 from probes.paper import Outcome
 from probes.recipes import setting
-from probes.store import Store
 
 BUDGET = 2.0
 
 
 ONE = setting("fair", "scheme-one", 2, model={"layers": 1, "architecture": "encoder"})
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "store").opened() as opened:
-        yield opened
 
 
 def saved(store, module, one=ONE):
@@ -35,40 +28,40 @@ def saved(store, module, one=ONE):
     return Outcome(one, {"model": store.model(one.key).name, "measured": {}})
 
 
-def test_results_are_kept_by_content(store, monkeypatch, shifted):
-    outcomes = [saved(store, shifted())]
-    first = certify_all(outcomes, store, budget=BUDGET, curves=2)
+def test_results_are_kept_by_content(opened, monkeypatch, shifted):
+    outcomes = [saved(opened, shifted())]
+    first = certify_all(outcomes, opened, budget=BUDGET, curves=2)
     assert [c.curve for c in first[0].certified] == [0, 1]
     asked = []
     monkeypatch.setattr(
         certifying, "certify_curve", lambda *a: asked.append(a[2:]) or Certified(a[2], "PROVED")
     )
-    assert certify_all(outcomes, store, budget=BUDGET, curves=2) == first
+    assert certify_all(outcomes, opened, budget=BUDGET, curves=2) == first
     assert asked == []
-    certify_all(outcomes, store, budget=BUDGET, curves=3)
-    certify_all(outcomes, store, budget=2 * BUDGET)
+    certify_all(outcomes, opened, budget=BUDGET, curves=3)
+    certify_all(outcomes, opened, budget=2 * BUDGET)
     assert asked == [(2, BUDGET), (0, 2 * BUDGET)]
-    certify_all([saved(store, shifted(0.5))], store, budget=BUDGET)
+    certify_all([saved(opened, shifted(0.5))], opened, budget=BUDGET)
     assert asked[2:] == [(0, BUDGET)]
 
 
-def test_an_interrupt_keeps_what_is_finished_and_nothing_else(store, monkeypatch, shifted):
+def test_an_interrupt_keeps_what_is_finished_and_nothing_else(opened, monkeypatch, shifted):
     check = certify.checking.check
 
     def interrupted(*arguments):
         report = check(*arguments)
         return replace(report, outcome=replace(report.outcome, stopped_by="interrupt"))
 
-    outcomes = [saved(store, shifted())]
-    certify_all(outcomes, store, budget=BUDGET)
+    outcomes = [saved(opened, shifted())]
+    certify_all(outcomes, opened, budget=BUDGET)
     monkeypatch.setattr(certify.checking, "check", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        certify_all(outcomes, store, budget=BUDGET, curves=2)
-    assert len(list(store.folder.glob("results/*"))) == 1
-    assert not list(store.folder.glob("results/*.tmp"))
+        certify_all(outcomes, opened, budget=BUDGET, curves=2)
+    assert len(list(opened.folder.glob("results/*"))) == 1
+    assert not list(opened.folder.glob("results/*.tmp"))
 
 
-def test_what_is_not_certified_says_why(store):
+def test_what_is_not_certified_says_why(opened):
     large = setting("fair", "scheme-one", certifying.LARGEST_D + 2, model={"layers": 1})
     labels = setting("fair", "scheme-one", 2, model={"layers": 1, "classes": 3})
     trained = {"model": "x.pt", "measured": {}}
@@ -79,15 +72,15 @@ def test_what_is_not_certified_says_why(store):
         Outcome(labels, trained),
         Outcome(ONE, None),
     ]
-    found = [o.certified for o in certify_all(outcomes, store, budget=BUDGET)]
+    found = [o.certified for o in certify_all(outcomes, opened, budget=BUDGET)]
     reasons = ["not tried for d > 16", "too large to be written", "No such file"]
     for (one,), reason in zip(found[:3], reasons, strict=True):
         assert one.verdict == "UNDECIDED" and reason in one.reason and one.sup is None
     assert found[3:] == [(), ()]
-    store.model(ONE.key).write_bytes(b"PK\x03\x04 damaged")
-    ((one,),) = [o.certified for o in certify_all(outcomes[2:3], store, budget=BUDGET)]
+    opened.model(ONE.key).write_bytes(b"PK\x03\x04 damaged")
+    ((one,),) = [o.certified for o in certify_all(outcomes[2:3], opened, budget=BUDGET)]
     assert one.verdict == "UNDECIDED" and one.reason
-    assert not list(store.folder.glob("results/*"))
+    assert not list(opened.folder.glob("results/*"))
 
 
 @pytest.fixture
