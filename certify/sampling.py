@@ -38,9 +38,10 @@ def sandwich(problem: Problem, outcome: Outcome) -> int:
     lo, hi = problem.cells[0, 0], problem.cells[-1, 1]
     generator = torch.Generator().manual_seed(0)
     t = torch.rand(SAMPLES, generator=generator, dtype=torch.float64)
-    x = torch.cat([(lo + (hi - lo) * t).clamp(lo, hi), outcome.state.points.x])
-    points = measure(problem, x, cell_of(problem.cells, x), math.inf)
-    leaves = outcome.state.leaves
+    x = (lo + (hi - lo) * t).clamp(lo, hi)
+    fresh = measure(problem, x, cell_of(problem.cells, x), math.inf)
+    points, leaves = fresh.join(outcome.state.points), outcome.state.leaves
+    x = points.x
     order = torch.argsort(leaves.box[:, 0])
     place = torch.searchsorted(leaves.box[order, 0].contiguous(), x, right=True) - 1
     leaf = order[place.clamp(min=0)]
