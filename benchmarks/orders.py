@@ -33,7 +33,7 @@ def times() -> None:
     for name, target, gap in CASES:
         row = []
         for order in ORDERS:
-            certify.orders.CANDIDATES = (order,)
+            certify.orders.BY_VARIABLES = ((1, (order,)),)
             runs = [
                 check(f"probes/zoo/{name}.pt", target, Options(gap=gap)).outcome for _ in range(2)
             ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -27,7 +28,8 @@ from certify.slopes import MARGIN, Slopes, slopes
 from certify.structure import Structure, structure
 from certify.verdict import Claim, Plateaus, Verdict, plateaus
 from certify.windows import as_windows
-from theory.targets import Target, find_target
+from theory.several import find_target_of
+from theory.targets import Target
 from theory.windows import Pair, Windows
 
 
@@ -37,7 +39,7 @@ class Checked(Outcome):
 
     Attributes:
         problem: what was searched.
-        cells: (C, 2), their ends.
+        cells: (C, n, 2), their ends.
         samples: points of the sandwich test.
         agreement: largest relative difference between graph and archive.
     """
@@ -57,8 +59,8 @@ class Report:
         structure: what the graph says by itself.
         outcome: the search, with its brackets.
         plateaus: the verdict of theorem D3 on every cell.
-        windows: what is known of windows of any place and width.
-        longest: (lo, hi, window), bracket of the width of the longest tau-plateau.
+        windows: what is known of windows of any place and width; None for several inputs.
+        longest: (lo, hi, window), bracket of the width of the longest tau-plateau, or None.
         sliding: D5 on all windows of the width `options.windows`, where one was asked for.
         slopes: of the derivative, where it was asked for.
         claims: one for every claim that was asked for, in order.
@@ -71,8 +73,8 @@ class Report:
     structure: Structure
     outcome: Checked
     plateaus: Plateaus
-    windows: Windows
-    longest: tuple[float, float, Pair | None]
+    windows: Windows | None
+    longest: tuple[float, float, Pair | None] | None
     sliding: Claim | None
     slopes: Slopes | None
     claims: tuple[Claim, ...]
@@ -80,7 +82,7 @@ class Report:
 
     @property
     def cells(self) -> Tensor:
-        """(C, 2), the ends of the cells."""
+        """(C, n, 2), the ends of the cells."""
         return self.outcome.cells
 
     @property
@@ -114,8 +116,8 @@ def check(
     """Bracket sup |model - target| and the variation on every cell, and decide the claims.
 
     Args:
-        model: a loaded model or the path of a model file; one input variable.
-        target: a target, a name, or an expression in x.
+        model: a loaded model or the path of a model file.
+        target: a target, a name, or an expression in x; for several inputs in x1, x2, ...
         options: what to ask.
         watch: told after every step of the search.
 
@@ -128,9 +130,16 @@ def check(
         InternalError: the toolkit contradicts itself.
     """
     options = options or Options()
-    if isinstance(target, str):
-        target = find_target(target, options.domain)
     model = model if isinstance(model, Model) else load(model)
+    variables = math.prod(model.inputs)
+    if isinstance(target, str):
+        target = find_target_of(target, variables, options.domain, options.output or 0)
+    if target.variables != variables:
+        raise BadRequest(
+            f"the target has {target.variables} variables, {model.path} has {variables} inputs"
+        )
+    if variables > 1:
+        _need_one_variable(model, options)
     options = replace(options, domain=options.domain or target.domain)
     whole = options.domain[1] - options.domain[0]
     if options.windows is not None and options.windows > whole:
@@ -141,14 +150,36 @@ def check(
     if options.wants_slopes:
         steep = slopes(model, target.expression, options, outcome.cells, watch)
     found = plateaus(outcome.known, options.tau)
-    windows = as_windows(outcome.state, outcome.known)
+    windows = as_windows(outcome.state, outcome.known) if variables == 1 else None
     evidence = Evidence(outcome.known, outcome.state.points, shape, target, steep)
     checks = cross_check(evidence)
-    longest = windows.longest(options.tau)
+    longest = windows.longest(options.tau) if windows else None
     sliding = no_plateau_window(options, windows) if options.windows is not None else None
     claims = tuple(claims_of(options, target, outcome, found, sliding, steep))
     parts = outcome, found, windows, longest, sliding, steep, claims, checks
     return Report(model, target, options, shape, *parts)
+
+
+def _need_one_variable(model: Model, options: Options) -> None:
+    """What speaks of intervals and slopes is known of one input variable.
+
+    Raises:
+        BadRequest: it was asked for.
+    """
+    asked = {
+        "--windows": options.windows is not None,
+        "--resolution": options.resolution,
+        "--monotone": options.monotone,
+        "--lipschitz": options.lipschitz is not None,
+        "--slopes": options.slopes,
+    }
+    names = [name for name, given in asked.items() if given]
+    if names:
+        raise BadRequest(
+            f"{', '.join(names)} needs one input variable; {model.path} has "
+            f"{math.prod(model.inputs)}. Go along a line or a curve through them: "
+            "--segment A.json B.json or --curve EXPR,EXPR,..."
+        )
 
 
 def check_graph(
@@ -163,8 +194,8 @@ def check_graph(
     """Search, then hold the result against samples and the graph against the archive.
 
     Args:
-        model: one input variable.
-        expression: the target, in `theory.functions.x`.
+        model: any number of inputs.
+        expression: the target, in `theory.functions.inputs`.
         options: with the domain filled in.
         watch: told after every step of the search.
         sup: whether the sup error and plateaus matter, or only the model's variation.
@@ -174,9 +205,13 @@ def check_graph(
         BadRequest, InternalError: see `check`.
     """
     graph = compare(model, expression, options.output)
-    lo, hi = options.domain
-    cells = partition(lo, hi, options)
-    places = torch.linspace(lo, hi, 17, dtype=torch.float64).reshape(-1, *model.inputs)
+    (lo, hi), variables = options.domain, math.prod(model.inputs)
+    cells = partition(lo, hi, options, variables)
+    places = torch.linspace(lo, hi, 17, dtype=torch.float64)
+    if variables > 1:
+        mixed = torch.rand((17, variables), generator=torch.Generator().manual_seed(0)).argsort(0)
+        places = places[mixed]
+    places = places.reshape(-1, *model.inputs)
     if model.whole is None:
         agreement = check_agreement(model, places)
     else:

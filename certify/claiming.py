@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from certify.options import Options
-from certify.report.numbers import interval
+from certify.report.numbers import box, interval
 from certify.search import MODEL, Problem, measure
 from certify.slopes import Slopes
 from certify.verdict import Claim, Plateaus, Verdict, facts
@@ -58,8 +58,13 @@ def _within(options: Options, target: Target, outcome: Checked, proven: Facts) -
         f"|model - {target.term}| <= {options.within!r}",
         verdict,
         f"sup error in {interval(*known.sup)}",
-        known.witness if verdict is Verdict.REFUTED else None,
+        _input(known.witness) if verdict is Verdict.REFUTED else None,
     )
+
+
+def _input(x: tuple[float, ...]) -> float | tuple[float, ...]:
+    """One number for one variable."""
+    return x[0] if len(x) == 1 else x
 
 
 def _constant(options: Options, outcome: Checked, proven: Facts) -> Claim:
@@ -72,7 +77,7 @@ def _constant(options: Options, outcome: Checked, proven: Facts) -> Claim:
         numbers,
         f"output varies by at most {options.constant_up_to!r} on each of {len(cells)} cells",
         verdict,
-        f"most on cell {shown}, [{float(cells[shown, 0])!r}, {float(cells[shown, 1])!r}]: "
+        f"most on cell {shown}, {box(cells[shown].tolist())}: "
         f"variation in {interval(float(low[shown]), float(high[shown]), most=7)}",
         shown if verdict is Verdict.REFUTED else None,
     )
@@ -148,10 +153,10 @@ def _pair(
     points = slopes.outcome.state.points
     low, high = points.bounds[MODEL]
     best = int((-high if side == 0 else low).argmax())
-    lo, hi = float(problem.cells[0, 0]), float(problem.cells[-1, 1])
+    lo, hi = float(problem.cells.min()), float(problem.cells.max())
     at = float(points.x[best])
     tries = [(max(lo, at - (hi - lo) * h), min(hi, at + (hi - lo) * h)) for h in STEPS]
-    x = torch.tensor(tries, dtype=torch.float64).reshape(-1)
+    x = torch.tensor(tries, dtype=torch.float64).reshape(-1, 1)
     values = measure(problem, x, torch.zeros(len(x), dtype=torch.long)).bounds[MODEL].T
     for (a, b), ((left_lo, left_hi), (right_lo, right_hi)) in zip(
         tries, values.reshape(-1, 2, 2).tolist(), strict=True

@@ -40,7 +40,9 @@ def check(
     model: Model,
     target: Annotated[str, typer.Option(help="A name (see certify targets) or an expression.")],
     domain: Ends = None,
-    cells: Annotated[int, typer.Option(help="Number of equal cells.")] = 32,
+    cells: Annotated[
+        int, typer.Option(help="Number of equal cells; of several inputs a grid of at most so many.")
+    ] = 32,
     width: Annotated[float | None, typer.Option(help="Width of a cell, not their number.")] = None,
     tau: Annotated[float, typer.Option(help="Plateau ratio.")] = 0.1,
     within: Annotated[float | None, typer.Option(help="Claim: sup error <= EPS.")] = None,
@@ -93,10 +95,9 @@ def check(
     from certify import checking
     from certify.options import Options
     from certify.run import Limits
-    from theory.targets import find_target
 
     if segment is None and curve is None:
-        subject, wanted = model, find_target(target, domain)
+        subject, wanted = model, target
     else:
         subject, wanted = _along(model, target, domain, output, curve or segment)
     options = Options(

@@ -161,8 +161,9 @@ CHECKS: tuple[Callable[[Evidence], Iterator[CrossCheck]], ...] = (
 
 def _spread(points: Points) -> tuple[list[float], list[list[tuple[float, float]]]]:
     """At most MOST of the points, by increasing x, with the bounds of model and target."""
-    order = torch.argsort(points.x)
+    x = points.x[:, 0]
+    order = torch.argsort(x)
     if len(order) > MOST:
         order = order[torch.linspace(0, len(order) - 1, MOST).long()]
     pairs = [[tuple(p) for p in points.bounds[which][:, order].T.tolist()] for which in (0, 1)]
-    return points.x[order].tolist(), pairs
+    return x[order].tolist(), pairs

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from certify.rounding import above, below
-from certify.search import MODEL, TARGET, Leaves, Points, State
+from certify.search import MODEL, TARGET, Leaves, Points, State, sides
 from theory.claims import FLAT
 
 NEGLIGIBLE = 2.0**-900
@@ -60,7 +60,8 @@ class Brackets:
 
     Attributes:
         sup: (lo, hi) of sup |model - target| over the domain.
-        witness: the x where the lower bound is attained; nan without points.
+        witness: the input where the lower bound is attained, one number for each variable;
+            empty without points.
         cell_sup: (2, C), the same for every cell.
         range: (2, C), proven hull of the model's values on every cell.
         inner: (2, C), upper bound on the model's least value and lower bound on its greatest.
@@ -71,7 +72,7 @@ class Brackets:
     """
 
     sup: tuple[float, float]
-    witness: float
+    witness: tuple[float, ...]
     cell_sup: Tensor
     range: Tensor
     inner: Tensor
@@ -123,7 +124,7 @@ def brackets(state: State, cells: int) -> Brackets:
     )
     best = int(lower.argmax()) if len(lower) else None
     sup = (float(cell_sup[0].max()), float(cell_sup[1].max()))
-    witness = math.nan if best is None else float(points.x[best])
+    witness = () if best is None else tuple(points.x[best].tolist())
     ours, theirs = (outer, inner, variation), (target_variation, target_inner, total)
     return Brackets(sup, witness, cell_sup, *ours, *theirs)
 
@@ -151,10 +152,10 @@ class Open:
 
 
 def splittable(leaves: Leaves) -> Tensor:
-    """Mask of the leaves that have inner points and have not stopped improving."""
-    lo, hi = leaves.box.T
+    """Mask of the leaves that have inner points along their axis and have not stopped improving."""
+    lo, hi = sides(leaves.box, leaves.axis).T
     mid = lo / 2 + hi / 2
-    return (leaves.stale < STALE) & (lo < mid) & (mid < hi) & ((hi - lo) > 8e-16 * mid.abs())
+    return (leaves.stale < STALE * leaves.box.shape[1]) & (lo < mid) & (mid < hi) & ((hi - lo) > 8e-16 * mid.abs())
 
 
 def open_leaves(state: State, goal: Goal, known: Brackets, cells: int) -> Open:

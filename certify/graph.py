@@ -278,6 +278,7 @@ def enclose(
     *,
     domain: Domain,
     watch: Callable[[int, Node, list[Any], Any], None] | None = None,
+    known: Callable[[int, Any], Any] | None = None,
 ) -> dict[str, Any]:
     """Push a batch of boxes through the graph.
 
@@ -286,6 +287,8 @@ def enclose(
         boxes: whatever the domain lifts; for one input variable a float64 tensor (boxes, 2).
         domain: the kind of enclosure.
         watch: called after every node as watch(number of its value, node, inputs, value).
+        known: called before that as known(number of its value, value), for the same value or a
+            tighter one that rests on what else is known of it.
 
     Returns:
         the enclosure of every output, by name.
@@ -296,6 +299,8 @@ def enclose(
     for number, node in enumerate(graph.nodes, start=1):
         inputs = [values[i] for i in node.inputs]
         values[number] = step(domain, node.primitive, *inputs)
+        if known is not None:
+            values[number] = known(number, values[number])
         if watch is not None:
             watch(number, node, inputs, values[number])
         for i in node.inputs:  # free what nothing reads any more

@@ -20,8 +20,8 @@ class Options:
 
     Attributes:
         domain: (lo, hi), or None for the target's own.
-        cells: number of equal cells.
-        width: width of a cell, instead of their number.
+        cells: number of equal cells; in n variables a grid of the most k**n <= cells.
+        width: width of a cell in every variable, instead of their number.
         tau: plateau ratio, 0 <= tau < 1.
         within: claim sup |model - target| <= within.
         constant_up_to: claim that the model varies by at most this on every cell.
@@ -95,9 +95,26 @@ class Options:
         return self.slopes or self.monotone or self.lipschitz is not None
 
 
-def partition(lo: float, hi: float, options: Options) -> Tensor:
-    """The cells, (C, 2): equal ones, or of the given width with a shorter last one."""
+def partition(lo: float, hi: float, options: Options, variables: int = 1) -> Tensor:
+    """The cells of [lo, hi]^n, (C, n, 2): a grid of equal ones, or of the given width with
+    shorter last ones."""
+    edges = _edges(lo, hi, options, variables)
+    if (len(edges) - 1) ** variables > MOST_CELLS:
+        raise BadRequest(
+            f"--width {options.width:g} makes more than {MOST_CELLS} cells of [{lo:g}, {hi:g}]"
+            f"^{variables}"
+        )
+    sides = torch.stack([edges[:-1], edges[1:]], 1)
+    number = torch.arange(len(sides))
+    grid = torch.cartesian_prod(*[number] * variables).reshape(-1, variables)
+    return sides[grid]
+
+
+def _edges(lo: float, hi: float, options: Options, variables: int) -> Tensor:
+    """Where the cells end in one variable."""
     count = options.cells
+    if variables > 1:  # the largest k with k**n <= cells
+        count = next(k for k in range(count, 0, -1) if k**variables <= options.cells)
     if options.width is not None:
         exact = (hi - lo) / options.width
         if exact > MOST_CELLS:
@@ -110,5 +127,4 @@ def partition(lo: float, hi: float, options: Options) -> Tensor:
     ends = sorted({lo, hi, *(e for k in range(1, count) if lo < (e := lo + k * step) < hi)})
     if options.width is None and len(ends) != count + 1:
         raise BadRequest(f"[{lo!r}, {hi!r}] is too narrow for {count} cells; ask for fewer")
-    edges = torch.tensor(ends, dtype=torch.float64)
-    return torch.stack([edges[:-1], edges[1:]], 1)
+    return torch.tensor(ends, dtype=torch.float64)

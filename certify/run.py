@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from certify.domains.basis import Basis
 from certify.evaluate import evaluate
 from certify.goal import Brackets, Goal, brackets, open_leaves
 from certify.graph import Graph
-from certify.orders import TRIAL, Orders
+from certify.orders import TRIAL, Orders, candidates
 from certify.search import (
     DIFFERENCE,
     Leaves,
@@ -70,15 +71,10 @@ class Outcome:
     closed_after: float | None
 
 
-def cell_of(cells: Tensor, x: Tensor) -> Tensor:
-    """Number of a cell that contains each x (cells ordered, sharing their ends)."""
-    return (torch.searchsorted(cells[:, 0].contiguous(), x, right=True) - 1).clamp(min=0)
-
-
 def box_bytes(graph: Graph, order: int) -> int:
     """Rough memory of one box: the largest value, its coefficients, and the temporaries."""
     largest = max((_size(n.shape) for n in graph.nodes), default=1)
-    return 8 * largest * (order + 1) * 12
+    return 8 * largest * Basis(_size(graph.input_shape), order).count() * 12
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -89,15 +85,19 @@ def _size(shape: tuple[int, ...]) -> int:
 
 
 def first_points(problem: Problem, goal: Goal) -> Points:
-    """Proven values where a plain float64 grid has the largest |difference|, cell by cell."""
-    cells = problem.cells
-    per = max(8, -(-GRID // len(cells)))
-    t = torch.linspace(0, 1, per, dtype=torch.float64)
-    x = cells[:, :1] + (cells[:, 1:] - cells[:, :1]) * t
-    x = x.clamp(cells[:, :1], cells[:, 1:])
-    x[:, -1] = cells[:, 1]
+    """Proven values where plain float64 samples have the largest |difference|, cell by cell: on a
+    grid in one variable, at random places and corners in several."""
+    lo, hi = (ends.unsqueeze(1) for ends in problem.cells.unbind(-1))
+    per = max(8, -(-GRID // len(lo)))
+    t = torch.linspace(0, 1, per, dtype=torch.float64).reshape(1, per, 1)
+    if problem.variables > 1:
+        generator = torch.Generator().manual_seed(0)
+        shape = len(lo), per, problem.variables
+        t = torch.rand(shape, generator=generator, dtype=torch.float64)
+        t[:, per // 2 :] = t[:, per // 2 :].round()
+    x = torch.where(t == 1, hi, (lo + (hi - lo) * t).clamp(lo, hi))
     values = evaluate(problem.graph, x.reshape(-1, *problem.graph.input_shape))
-    error = values["difference"].reshape(x.shape).abs().nan_to_num(0.0, 0.0, 0.0)
+    error = values["difference"].reshape(x.shape[:2]).abs().nan_to_num(0.0, 0.0, 0.0)
     best, place = error.max(1)
     chosen = torch.argsort(best, descending=True)[:FIRST_POINTS]
     enough = max(goal.gap * float(best.max()), goal.abs_gap) / 32
@@ -115,7 +115,7 @@ def new_points(problem: Problem, new: Leaves, known: Brackets, goal: Goal) -> Po
     if not len(order):
         return None
     enough = max(goal.gap * known.sup[0], goal.abs_gap) / 32
-    return measure(problem, new.at[DIFFERENCE, side[order], order], new.cell[order], enough)
+    return measure(problem, new.at[order, DIFFERENCE, side[order]], new.cell[order], enough)
 
 
 def search(
@@ -150,7 +150,7 @@ def search(
     known = brackets(state, len(problem.cells))
     if stopped_by == "closed" and not settled(known, goal):
         stopped_by = "resolution"
-    edges = goal.plateaus and not harmless(goal.tau, state, known)
+    edges = goal.plateaus and problem.variables == 1 and not harmless(goal.tau, state, known)
     state = pin(problem, state, max(1.0, limits.budget / 10), edges=edges)
     known = brackets(state, len(problem.cells))
     if not bool(goal.closed(*torch.tensor(known.sup, dtype=torch.float64))):
@@ -178,15 +178,15 @@ def _states(
     """Ever better states, each with its brackets and whether the sup error is still open."""
     cells = len(problem.cells)
     state = State(state.leaves, first_points(problem, goal), state.boxes)
-    fits = limits.memory * 2**20 / box_bytes(problem.graph, problem.order)
+    orders = Orders(candidates(problem.variables))
+    fits = limits.memory * 2**20 / box_bytes(problem.graph, orders.candidates[0])
     entries = sum(_size(node.shape) for node in problem.graph.nodes)
     batch = max(1, min(BATCH, int(fits), CAUTIOUS // entries))
-    orders = Orders()
     left = limits.budget * (1 if goal.asked else UNASKED)  # for windows
     while True:
         tick, known = time.perf_counter(), brackets(state, cells)
         todo = open_leaves(state, goal, known, cells)
-        windows = goal.plateaus and left > 0 and not len(todo.which)
+        windows = goal.plateaus and problem.variables == 1 and left > 0 and not len(todo.which)
         if windows:
             todo = open_windows(state, goal, known)
         yield state, known, todo.about_sup and len(todo.which) > 0
@@ -211,7 +211,7 @@ def _states(
         state = State(after.leaves, state.points.join(more) if more else state.points, after.boxes)
         if trial:
             parents, spent = before.leaves.take(chosen), time.perf_counter() - tick
-            orders = orders.measured(order, parents, new, spent)
+            orders = orders.measured(order, parents, new, spent, len(todo.which))
         # A batch should outlast neither a tenth of the budget nor what is left of it.
         now = time.perf_counter()
         left -= now - tick if windows else 0

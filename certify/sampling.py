@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from certify.evaluate import evaluate
 from certify.frontend.agree import InternalError
-from certify.run import Outcome, cell_of
-from certify.search import OUTPUTS, Problem, measure
+from certify.run import Outcome
+from certify.search import OUTPUTS, Leaves, Problem, measure
 
 SAMPLES = 128  # points of the sandwich test
+AT_ONCE = 2**24  # comparisons of a point with a box
 
 
 def sandwich(problem: Problem, outcome: Outcome) -> int:
@@ -35,16 +37,15 @@ def sandwich(problem: Problem, outcome: Outcome) -> int:
     leaf_bounds = outcome.state.leaves.bounds
     if inverted or bool((leaf_bounds[:, 0] > leaf_bounds[:, 1]).any()):
         raise InternalError("a lower bound exceeds its upper bound; please report this model")
-    lo, hi = problem.cells[0, 0], problem.cells[-1, 1]
     generator = torch.Generator().manual_seed(0)
-    t = torch.rand(SAMPLES, generator=generator, dtype=torch.float64)
+    cell = torch.randint(len(problem.cells), (SAMPLES,), generator=generator)
+    lo, hi = problem.cells[cell].unbind(-1)
+    t = torch.rand(lo.shape, generator=generator, dtype=torch.float64)
     x = (lo + (hi - lo) * t).clamp(lo, hi)
-    fresh = measure(problem, x, cell_of(problem.cells, x), math.inf)
+    fresh = measure(problem, x, cell, math.inf)
     points, leaves = fresh.join(outcome.state.points), outcome.state.leaves
     x = points.x
-    order = torch.argsort(leaves.box[:, 0])
-    place = torch.searchsorted(leaves.box[order, 0].contiguous(), x, right=True) - 1
-    leaf = order[place.clamp(min=0)]
+    leaf = leaf_of(leaves, x)
     values = evaluate(problem.graph, x.reshape(-1, *problem.graph.input_shape))
     for which, name in enumerate(OUTPUTS):
         low, high = leaves.bounds[which][:, leaf]
@@ -54,9 +55,23 @@ def sandwich(problem: Problem, outcome: Outcome) -> int:
         outside = (most < low) | (least > high) | (plain.isnan() & torch.isfinite(high - low))
         if bool(outside.any()):
             i = int(torch.nonzero(outside)[0])
+            at = ", ".join(map(repr, x[i].tolist()))
             raise InternalError(
-                f"sandwich violated: {name} at x = {float(x[i])!r} lies in "
+                f"sandwich violated: {name} at x = {at} lies in "
                 f"[{float(least[i])!r}, {float(most[i])!r}], outside the enclosure "
                 f"[{float(low[i])!r}, {float(high[i])!r}] of its box; please report this model"
             )
     return len(x)
+
+
+def leaf_of(leaves: Leaves, x: Tensor) -> Tensor:
+    """The number of a leaf that contains each point (P, n)."""
+    if x.shape[1] == 1:
+        order = torch.argsort(leaves.box[:, 0, 0])
+        edges = leaves.box[order, 0, 0].contiguous()
+        place = torch.searchsorted(edges, x[:, 0].contiguous(), right=True) - 1
+        return order[place.clamp(min=0)]
+    lo, hi = leaves.box.unbind(-1)
+    size = max(1, AT_ONCE // lo.numel())
+    parts = [((part >= lo) & (part <= hi)).all(-1).long().argmax(1) for part in x[:, None].split(size)]
+    return torch.cat(parts)

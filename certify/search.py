@@ -1,4 +1,4 @@
-"""Branch and bound over boxes of one input variable: the state and one step of it.
+"""Branch and bound over boxes of the input: the state and one step of it.
 
 A state holds boxes that cover the domain, each with proven ranges of every output, and points
 with proven values. `step` is pure: it returns a better state and leaves the old one valid, so
@@ -15,15 +15,18 @@ import torch
 from torch import Tensor
 
 from certify.domains.adjoint import Trace, output_error
+from certify.domains.branching import axis_of
 from certify.domains.extrema import extrema
 from certify.domains.kinks import Crossings, cuts
 from certify.domains.taylor import Taylor, TaylorModel
 from certify.graph import Affine, Graph, Node, enclose
+from certify.normalized import normalized
 
 MODEL, TARGET, DIFFERENCE = 0, 1, 2
 OUTPUTS = ("model", "target", "difference")
 NEGATE = Affine(scale=np.array(-1.0))
 CUTS = 7  # at most this many kinks cut one box
+LAST = "bounds", "inner"  # parts of leaves that are numbered along their last axis
 FRESH = -1  # a leaf that has not been enclosed yet: its bounds are infinite
 
 
@@ -32,13 +35,14 @@ class Leaves:
     """Boxes not split.
 
     Attributes:
-        box: (L, 2), lower and upper ends.
+        box: (L, n, 2), lower and upper ends in each of the n variables.
         cell: (L,), number of the cell the box lies in.
         bounds: (3, 2, L), proven lo and hi of model, target and difference over the box.
         rem: (L,), the difference's remainder: what splitting can still remove.
         inner: (3, 2, L), some value in the box is <= inner[:, 0], some is >= inner[:, 1].
-        at: (3, 2, L), where those extremes seem to be.
+        at: (L, 3, 2, n), where those extremes seem to be.
         cuts: (L, CUTS), places to split at, nan where there is none.
+        axis: (L,), the variable to split.
         stale: (L,), generations since splitting last helped, or FRESH.
     """
 
@@ -49,6 +53,7 @@ class Leaves:
     rem: Tensor
     at: Tensor
     cuts: Tensor
+    axis: Tensor
     stale: Tensor
 
     def __len__(self) -> int:
@@ -56,21 +61,15 @@ class Leaves:
 
     def take(self, which: Tensor) -> Leaves:
         """The leaves selected by an index or a mask."""
-        return Leaves(
-            self.box[which],
-            self.cell[which],
-            self.bounds[..., which],
-            self.inner[..., which],
-            self.rem[which],
-            self.at[..., which],
-            self.cuts[which],
-            self.stale[which],
-        )
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Leaves(**{n: t[..., which] if n in LAST else t[which] for n, t in parts.items()})
 
     def join(self, other: Leaves) -> Leaves:
         """Both sets of leaves."""
-        pairs = [(getattr(self, n), getattr(other, n)) for n in self.__dataclass_fields__]
-        return Leaves(*(torch.cat(p, dim=-1 if p[0].ndim == 3 else 0) for p in pairs))
+        names = self.__dataclass_fields__
+        return Leaves(
+            *(torch.cat([getattr(p, n) for p in (self, other)], -1 if n in LAST else 0) for n in names)
+        )
 
     def error(self) -> Tensor:
         """(L,), proven bound on |difference| over each box."""
@@ -79,7 +78,7 @@ class Leaves:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Single inputs with proven values: x (P,), cell (P,), bounds (3, 2, P)."""
+    """Single inputs with proven values: x (P, n), cell (P,), bounds (3, 2, P)."""
 
     x: Tensor
     cell: Tensor
@@ -114,10 +113,12 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A graph with outputs model, target and difference, and the cells of its domain (C, 2).
+    """A graph with outputs model, target and difference, and the cells of its domain.
 
     Attributes:
-        order, back: degrees of the polynomials, forward and backward.
+        cells: (C, n, 2), boxes; (C, 2) will do for one variable.
+        order, back: degrees of the polynomials, forward and backward; at most 1 backward in
+            several variables.
         margin: a box is cut on both sides of a kink, at this part of its width. 0 cuts at the
             kink itself, which suits values; slopes jump there, and only a box that is clear of
             the kink has the slope of one side.
@@ -131,16 +132,29 @@ class Problem:
     margin: float = 0.0
     floor: float = 0.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", self.cells.reshape(len(self.cells), -1, 2))
+
+    @property
+    def variables(self) -> int:
+        """How many numbers the input has."""
+        return self.cells.shape[1]
+
+    def domain(self, order: int | None = None) -> Taylor:
+        """Taylor models of the problem's order, or another one."""
+        return Taylor(self.order if order is None else order, self.variables)
+
 
 def assess(problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0) -> Leaves:
     """Enclose the outputs over boxes; remainders below `enough` are not sharpened."""
-    crossings = Crossings()
-    domain = Taylor(problem.order)
+    box = box.reshape(len(box), -1, 2)
+    crossings = Crossings() if problem.variables == 1 else None
+    domain = problem.domain()
     models = forward(problem, domain, box, enough, crossings)
-    mid, rad = box.mean(1), (box[:, 1] - box[:, 0]) / 2
+    mid, rad = box.mean(2), (box[..., 1] - box[..., 0]) / 2
     # mid and rad are each off by at most 2**-52 (|mid| + rad); with rad >= 2**-30 |mid| that is
     # below 2**-21 rad, so an input mid + rad t with |t| <= 1 - 2**-20 lies in the box.
-    plain = (rad > 2.0**-30 * mid.abs()) & (rad > 2.0**-900)
+    plain = ((rad > 2.0**-30 * mid.abs()) & (rad > 2.0**-900)).all(1)
     bounds, inner, places = [], [], []
     for name in OUTPUTS:
         model = models[name]
@@ -148,19 +162,22 @@ def assess(problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0) -> 
             model.coef.reshape(len(model.coef), -1),
             *(t.reshape(-1) for t in (model.rem, model.lo, model.hi)),
         ]
-        e = extrema(flat[0], flat[1])
+        e = extrema(flat[0], flat[1], domain.basis)
         bounds.append(torch.stack([torch.maximum(e.lo, flat[2]), torch.minimum(e.hi, flat[3])]))
         reached = torch.where(plain, e.least, math.inf), torch.where(plain, e.most, -math.inf)
         inner.append(torch.stack(reached))
-        places.append(torch.stack([mid + rad * t for t in (e.at_lo, e.at_hi)]))
-    at = torch.stack(places).clamp(box[:, 0], box[:, 1])
+        places.append(torch.stack([mid + rad * t for t in (e.at_lo, e.at_hi)], 1))
+    lo, hi = box.unbind(-1)
+    at = torch.stack(places, 1).clamp(lo[:, None, None], hi[:, None, None])
     kinks = torch.full((len(box), CUTS), math.nan, dtype=box.dtype)
-    for i, found in enumerate(cuts(crossings.found, len(box), CUTS)):
+    for i, found in enumerate(cuts(crossings.found, len(box), CUTS) if crossings else ()):
         if 2 * rad[i] > problem.floor:
             kinks[i, : len(found)] = mid[i] + rad[i] * torch.tensor(found, dtype=box.dtype)
-    rem = models["difference"].rem.reshape(-1)
+    difference = models["difference"]
+    rem = difference.rem.reshape(-1)
+    axis = axis_of(difference.coef.reshape(len(difference.coef), -1), rem, rad, domain.basis)
     stale = torch.zeros(len(box), dtype=torch.long)
-    return Leaves(box, cell, torch.stack(bounds), torch.stack(inner), rem, at, kinks, stale)
+    return Leaves(box, cell, torch.stack(bounds), torch.stack(inner), rem, at, kinks, axis, stale)
 
 
 def forward(
@@ -175,14 +192,20 @@ def forward(
     The target is one or two functions of the input: only the model needs it, and the
     difference is formed again from both.
     """
-    trace = Trace(min(problem.back, domain.order))
+    back = problem.back if problem.variables == 1 else min(problem.back, 1)
+    trace = Trace(back, domain)
 
     def watch(number: int, node: Node, inputs: list, value: TaylorModel) -> None:
         trace.note(number, node, inputs, value)
         if crossings is not None:
             crossings.note(node, inputs[0])
 
-    models = enclose(problem.graph, box, domain=domain, watch=watch)
+    bounds = normalized(problem.graph)
+
+    def known(number: int, value: TaylorModel) -> TaylorModel:
+        return domain.within(value, *bounds[number]) if number in bounds else value
+
+    models = enclose(problem.graph, box, domain=domain, watch=watch, known=known)
     output = problem.graph.outputs["model"]
     if output == 0 or bool((models["difference"].rem <= enough).all()):
         return models  # the input itself has nothing to sharpen
@@ -197,9 +220,9 @@ def forward(
 
 
 def measure(problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0) -> Points:
-    """Proven values at single inputs; errors below `enough` are not sharpened."""
-    domain = Taylor(0)
-    models = forward(problem, domain, torch.stack([x, x], 1), enough)
+    """Proven values at single inputs (P, n); errors below `enough` are not sharpened."""
+    x, domain = x.reshape(len(x), -1), problem.domain(0)
+    models = forward(problem, domain, torch.stack([x, x], -1), enough)
     bounds = [torch.stack([e.reshape(-1) for e in domain.range(models[n])]) for n in OUTPUTS]
     return Points(x, cell, torch.stack(bounds))
 
@@ -207,12 +230,14 @@ def measure(problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0) -> P
 def children(problem: Problem, parents: Leaves, tolerance: float) -> tuple[Tensor, Tensor]:
     """Boxes that cover the parents, and the number of each one's parent.
 
-    A fresh parent is its own child. Others are cut at their kinks; without kinks into 2, 4 or 8
-    equal parts, as many as a remainder falling with the power order + 1 should need.
+    A fresh parent is its own child. Others are cut along one axis: at their kinks; without kinks
+    into 2, 4 or 8 equal parts, as many as a remainder falling with the power order + 1 should
+    need, and into 2 where there are other axes to cut later.
     """
-    boxes, origin = [], []
+    ends, origin = [], []
+    most = 8 if problem.variables == 1 else 2
     rows = zip(
-        parents.box.tolist(),
+        sides(parents.box, parents.axis).tolist(),
         parents.cuts.tolist(),
         parents.rem.tolist(),
         parents.stale.tolist(),
@@ -224,12 +249,20 @@ def children(problem: Problem, parents: Leaves, tolerance: float) -> tuple[Tenso
         if not places and stale != FRESH:
             ratio = rem / tolerance if tolerance > 0 else math.inf
             wish = 2.0 if not ratio < 1e300 else max(ratio, 1.0) ** (1 / (problem.order + 1))
-            ways = 2 if wish <= 2 else 4 if wish <= 4 else 8
+            ways = min(2 if wish <= 2 else 4 if wish <= 4 else 8, most)
             places = [lo + (hi - lo) * k / ways for k in range(1, ways)]
         edges = sorted({lo, hi, *(p for p in places if lo < p < hi)})
-        boxes += list(zip(edges[:-1], edges[1:], strict=True))
+        ends += list(zip(edges[:-1], edges[1:], strict=True))
         origin += [i] * (len(edges) - 1)
-    return torch.tensor(boxes, dtype=parents.box.dtype), torch.tensor(origin, dtype=torch.long)
+    number = torch.tensor(origin, dtype=torch.long)
+    boxes = parents.box[number].clone()
+    boxes[torch.arange(len(boxes)), parents.axis[number]] = torch.tensor(ends, dtype=boxes.dtype)
+    return boxes, number
+
+
+def sides(box: Tensor, axis: Tensor) -> Tensor:
+    """(L, 2), the ends of each box along an axis."""
+    return box[torch.arange(len(box)), axis]
 
 
 def split(problem: Problem, parents: Leaves, tolerance: float) -> Leaves:
@@ -254,26 +287,30 @@ def step(problem: Problem, state: State, which: Tensor, tolerance: float) -> tup
 
 
 def start(problem: Problem, boxes: int) -> State:
-    """Fresh leaves: every cell, cut into equal parts so that there are at least `boxes`."""
-    per = max(1, math.ceil(boxes / len(problem.cells)))
+    """Fresh leaves: every cell; in one variable cut into equal parts, at least `boxes` in all."""
+    variables = problem.variables
+    per = max(1, math.ceil(boxes / len(problem.cells))) if variables == 1 else 1
     box, cell = [], []
-    for i, (lo, hi) in enumerate(problem.cells.tolist()):
+    for i, sides in enumerate(problem.cells.tolist()):
+        lo, hi = sides[0]
         inner = [lo + (hi - lo) * k / per for k in range(1, per)]
         edges = sorted({lo, hi, *(e for e in inner if lo < e < hi)})
-        box += list(zip(edges[:-1], edges[1:], strict=True))
+        box += [[pair, *sides[1:]] for pair in zip(edges[:-1], edges[1:], strict=True)]
         cell += [i] * (len(edges) - 1)
     n = len(box)
     ends = torch.tensor([-math.inf, math.inf], dtype=torch.float64)
     bounds = ends.reshape(1, 2, 1).expand(3, 2, n).clone()
     leaves = Leaves(
-        torch.tensor(box, dtype=torch.float64),
+        torch.tensor(box, dtype=torch.float64).reshape(n, variables, 2),
         torch.tensor(cell, dtype=torch.long),
         bounds,
         -bounds,
         bounds[0, 1].clone(),
-        torch.zeros((3, 2, n), dtype=torch.float64),
+        torch.zeros((n, 3, 2, variables), dtype=torch.float64),
         torch.full((n, CUTS), math.nan, dtype=torch.float64),
+        torch.zeros(n, dtype=torch.long),
         torch.full((n,), FRESH, dtype=torch.long),
     )
-    none = torch.empty(0, dtype=torch.float64)
-    return State(leaves, Points(none, none.long(), torch.empty((3, 2, 0)).double()), 0)
+    none = torch.empty((0, variables), dtype=torch.float64)
+    cell = torch.empty(0, dtype=torch.long)
+    return State(leaves, Points(none, cell, torch.empty((3, 2, 0)).double()), 0)

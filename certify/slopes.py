@@ -77,7 +77,7 @@ def slopes(
         model: one input variable.
         expression: the target; where it jumps, nothing is said of its slopes.
         options: gap, tau, output and limits.
-        cells: (C, 2).
+        cells: (C, 1, 2).
         watch: told after every step of the search.
 
     Raises:
@@ -90,7 +90,7 @@ def slopes(
         both = False
         graph = derive(compare(model, sp.Integer(0), options.output))
     # A box beside a kink is cut off once; narrower than this it is not cut at the kink again.
-    floor = 4 * MARGIN * float((cells[:, 1] - cells[:, 0]).min())
+    floor = 4 * MARGIN * float((cells[..., 1] - cells[..., 0]).min())
     problem = Problem(graph, cells, margin=MARGIN, floor=floor)
     goal = Goal(options.gap, options.abs_gap, tau=options.tau, sup=False, plateaus=False)
     outcome = search(problem, goal, options.limits, watch)
@@ -103,7 +103,7 @@ def slopes(
     state = pin(problem, state, options.limits.budget / 10)
     known, leaves = brackets(state, len(cells)), state.leaves
     outcome = replace(outcome, state=state, known=known, seconds=time.perf_counter() - began)
-    order = torch.argsort(leaves.box[:, 0])
+    order = torch.argsort(leaves.box[:, 0, 0])
     leaves = leaves.take(order)
     lo, hi = leaves.bounds[MODEL]
     slow, fast = _ratio(leaves, options.tau) if both else (lo != lo, lo == lo)
@@ -135,8 +135,8 @@ def _undecided(leaves: Leaves, tau: float | None) -> Tensor:
     if tau is not None:
         slow, fast = _ratio(leaves, tau)
         mixed |= ~slow & ~fast
-    width = leaves.box[:, 1] - leaves.box[:, 0]
-    whole = leaves.box[:, 1].max() - leaves.box[:, 0].min()
+    width = (leaves.box[..., 1] - leaves.box[..., 0]).squeeze(1)
+    whole = leaves.box.max() - leaves.box.min()
     which = torch.nonzero(mixed & (width > FINE * whole)).squeeze(1)
     return which[torch.argsort(width[which], descending=True)][:BATCH]
 
@@ -144,7 +144,7 @@ def _undecided(leaves: Leaves, tau: float | None) -> Tensor:
 def _runs(leaves: Leaves, mask: Tensor) -> list[Pair]:
     """Ends of the maximal runs of neighboring leaves in a mask."""
     out: list[Pair] = []
-    for (lo, hi), inside in zip(leaves.box.tolist(), mask.tolist(), strict=True):
+    for (lo, hi), inside in zip(leaves.box[:, 0].tolist(), mask.tolist(), strict=True):
         if inside and out and out[-1][1] == lo:
             out[-1] = (out[-1][0], hi)
         elif inside:
@@ -155,7 +155,7 @@ def _runs(leaves: Leaves, mask: Tensor) -> list[Pair]:
 def covering(found: Slopes, lo: float, hi: float) -> Pair:
     """Bounds on all difference quotients between points of [lo, hi]."""
     leaves = found.outcome.state.leaves
-    near = (leaves.box[:, 0] <= hi) & (leaves.box[:, 1] >= lo)
+    near = (leaves.box[:, 0, 0] <= hi) & (leaves.box[:, 0, 1] >= lo)
     least, most = leaves.bounds[MODEL][:, near]
     if not len(least):
         return -math.inf, math.inf

@@ -14,6 +14,7 @@ import numpy as np
 
 from certify.derivative import reached
 from certify.graph import Affine, Apply, Gather, Graph, Matmul, Node
+from certify.normalized import is_layer_norm
 from theory.functions import FUNCTIONS
 from theory.functions import x as VARIABLE
 from theory.theorems.e_smooth import smoothness
@@ -111,7 +112,7 @@ def _readout(graph: Graph, value: int) -> Readout | None:
                 gain *= _at(scale, node.shape, entry, 1.0) / Fraction(divisor)
             case Affine(weight, _, _, _):
                 head, entry = True, entry // weight.shape[0] * weight.shape[1]
-            case Matmul() if _is_layer_norm(graph, value):
+            case Matmul() if is_layer_norm(graph, value):
                 features = node.shape[-1]
                 return Readout(features, head, None if head else _range(features, gain, offset))
             case _:
@@ -135,47 +136,3 @@ def _range(features: int, gain: Fraction, offset: Fraction) -> Pair:
     lo, hi = float(offset - reach), float(offset + reach)
     lo = lo if Fraction(lo) <= offset - reach else math.nextafter(lo, -math.inf)
     return lo, hi if Fraction(hi) >= offset + reach else math.nextafter(hi, math.inf)
-
-
-def _is_layer_norm(graph: Graph, value: int) -> bool:
-    """Whether a value is rsqrt(mean of c**2 + eps) c, with c = x minus its mean, eps > 0."""
-    rows = [graph.shape(i) for i in graph.nodes[value - 1].inputs]
-    left, right = (_reshaped(graph, i) for i in graph.nodes[value - 1].inputs)
-    if not left or not right or rows[0][-2:] != (1, 1) or rows[1][-2] != 1:
-        return False
-    scale, width = graph.nodes[left - 1], graph.shape(right)[-1:]
-    if not isinstance(scale.primitive, Apply) or scale.primitive.function.name != "rsqrt":
-        return False
-    mean = graph.nodes[scale.inputs[0] - 1] if scale.inputs[0] else None
-    match mean and mean.primitive:
-        case Affine(weight, None, divisor, bias) if weight is not None and bias is not None:
-            plain = weight.shape == (1, *width) and bool((weight == 1).all() and (bias > 0).all())
-            if not plain or divisor != width[0] or not mean.inputs[0]:
-                return False
-        case _:
-            return False
-    square = graph.nodes[mean.inputs[0] - 1]
-    if not isinstance(square.primitive, Apply) or square.primitive.function.name != "square":
-        return False
-    return square.inputs[0] == right and _is_centered(graph, right)
-
-
-def _reshaped(graph: Graph, value: int) -> int:
-    """The value behind a mere change of shape."""
-    node = graph.nodes[value - 1] if value else None
-    if node is not None and isinstance(node.primitive, Gather):
-        flat = node.primitive.index.reshape(-1)
-        if flat.size == math.prod(graph.shape(node.inputs[0])) and bool(
-            (flat == np.arange(flat.size)).all()
-        ):
-            return node.inputs[0]
-    return value
-
-
-def _is_centered(graph: Graph, value: int) -> bool:
-    """Whether a value is x minus the mean over its last axis: (n I - 1) x / n."""
-    match graph.nodes[value - 1].primitive:
-        case Affine(weight, None, divisor, None) if weight is not None:
-            n = len(weight)
-            return divisor == n and np.array_equal(weight, n * np.eye(n) - np.ones((n, n)))
-    return False

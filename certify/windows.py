@@ -1,6 +1,6 @@
 """Which leaves to split so that the longest plateau, or all windows of a width, are decided.
 
-Nothing is proved here: `theory.windows` decides, exactly. This is the same computation in
+One input variable. Nothing is proved here: `theory.windows` decides, exactly. This is the same computation in
 float64, on all pairs of leaves at once, from what the leaves know of themselves.
 """
 
@@ -32,7 +32,7 @@ def _ends(state: State, goal: Goal, known: Brackets) -> Tensor:
     leaves, none = state.leaves, torch.empty(0, dtype=torch.long)
     if len(leaves) > MOST or harmless(goal.tau, state, known):
         return none
-    order = torch.argsort(leaves.box[:, 0])
+    order = torch.argsort(leaves.box[:, 0, 0])
     sorted_leaves = leaves.take(order)
     pairs = _Pairs(sorted_leaves, known)
     may = pairs.may_be_plateau(goal.tau)
@@ -70,9 +70,10 @@ class _Pairs:
     """All pairs of a first leaf p and a last leaf q, p <= q; leaves by their lower ends."""
 
     def __init__(self, leaves: Leaves, known: Brackets):
-        lo, hi = leaves.box.T
+        self.box = leaves.box[:, 0]
+        lo, hi = self.box.T
         n = len(lo)
-        self.box, self.length = leaves.box, hi[None, :] - lo[:, None]
+        self.length = hi[None, :] - lo[:, None]
         self.valid = torch.ones((n, n), dtype=torch.bool).triu()
         self.flat = FLAT * known.target_total
         outer = [leaves.bounds[which] for which in (MODEL, TARGET)]
@@ -122,13 +123,13 @@ def _spread(lo: Tensor, hi: Tensor) -> Tensor:
 def as_windows(state: State, known: Brackets) -> Windows:
     """What leaves and points say of windows, for the judge."""
     leaves, points = state.leaves, state.points
-    order = torch.argsort(leaves.box[:, 0])
-    box = leaves.box[order].tolist()
+    order = torch.argsort(leaves.box[:, 0, 0])
+    box = leaves.box[order, 0].tolist()
     every = (MODEL, TARGET, DIFFERENCE)
     bounds = [[tuple(pair) for pair in leaves.bounds[w][:, order].T.tolist()] for w in every]
-    places = torch.argsort(points.x)
+    places = torch.argsort(points.x[:, 0])
     rows = zip(
-        points.x[places].tolist(),
+        points.x[places, 0].tolist(),
         *(points.bounds[which][:, places].T.tolist() for which in (MODEL, TARGET)),
         strict=True,
     )

@@ -26,7 +26,7 @@ def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: boo
         problem: the question.
         state: where a search ended.
         seconds: after which to stop; the first batch is always measured.
-        edges: measure the ends of all leaves too, which windows need.
+        edges: measure the ends of all leaves too, which windows need, in one variable.
     """
     began, leaves = time.perf_counter(), state.leaves
     found = {pair for which in (MODEL, TARGET) for side in (0, 1)
@@ -34,7 +34,7 @@ def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: boo
     if edges:
         cell = leaves.cell.tolist()
         for side in (0, 1):
-            found |= set(zip(leaves.box[:, side].tolist(), cell, strict=True))
+            found |= set(zip(map(tuple, leaves.box[..., side].tolist()), cell, strict=True))
     pairs = sorted(found)
     points = state.points
     places = sorted({x for x, _ in pairs})
@@ -53,7 +53,7 @@ def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: boo
     return State(replace(leaves, inner=inner), points, state.boxes)
 
 
-def _extremes(leaves: Leaves, cells: int, which: int, side: int) -> list[tuple[float, int]]:
+def _extremes(leaves: Leaves, cells: int, which: int, side: int) -> list[tuple[tuple, int]]:
     """(x, cell) where an output seems least (side 0) or greatest (1) on every cell."""
     score = leaves.inner[which, side] * (1 - 2 * side)
     least = torch.full((cells,), math.inf, dtype=torch.float64)
@@ -61,12 +61,12 @@ def _extremes(leaves: Leaves, cells: int, which: int, side: int) -> list[tuple[f
     found = torch.nonzero(torch.isfinite(score) & (score == least[leaves.cell])).squeeze(1)
     first = {cell: i for cell, i in zip(leaves.cell[found].tolist(), found.tolist(), strict=True)}
     chosen = torch.tensor(list(first.values()), dtype=torch.long)
-    x = _snapped(leaves.at[which, side, chosen], leaves.box[chosen])
-    return list(zip(x.tolist(), leaves.cell[chosen].tolist(), strict=True))
+    x = _snapped(leaves.at[chosen, which, side], leaves.box[chosen])
+    return list(zip(map(tuple, x.tolist()), leaves.cell[chosen].tolist(), strict=True))
 
 
 def _snapped(x: Tensor, box: Tensor) -> Tensor:
-    """x, or the end of its box that is very near."""
-    lo, hi = box.T
+    """x, or the ends of its box that are very near."""
+    lo, hi = box.unbind(-1)
     near = (hi - lo) * NEAR
     return torch.where(x - lo <= near, lo, torch.where(hi - x <= near, hi, x))

@@ -65,7 +65,7 @@ def target_along(
     Raises:
         BadRequest: an input that the curve does not have, or see `find_target`.
     """
-    expression = _scheme(text.strip(), len(curve), output) or text
+    expression = scheme(text.strip(), len(curve), output) or text
 
     def replaced(name: re.Match) -> str:
         number = INPUT.fullmatch(name[0])
@@ -85,8 +85,12 @@ def target_along(
     return Target(text.strip(), found.expression, found.domain, found.text)
 
 
-def _scheme(name: str, inputs: int, output: int) -> str | None:
-    """A scheme's formula for one output, in x1, x2, ...; None for other texts."""
+def scheme(name: str, inputs: int, output: int) -> str | None:
+    """A scheme's formula for one output, in x1, x2, ...; None for other texts.
+
+    Raises:
+        BadRequest: the scheme has no such inputs or no such output.
+    """
     if name not in SCHEMES:
         return None
     tokens, formulas = SCHEMES[name]

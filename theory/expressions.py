@@ -1,4 +1,4 @@
-"""User expressions in one variable, read by hand: no text is ever evaluated as code.
+"""User expressions in x, or in x1, x2, ..., read by hand: no text is ever evaluated as code.
 
     sum     = product (("+" | "-") product)*
     product = signed (("*" | "/") signed)*
@@ -21,7 +21,7 @@ import sympy as sp
 from flint import arb, ctx
 
 from theory.errors import BadRequest
-from theory.functions import FUNCTIONS, evaluate, program, x
+from theory.functions import FUNCTIONS, evaluate, inputs, program, x
 from theory.intervals import BOUNDS, hull, number
 from theory.patience import seconds
 
@@ -37,7 +37,7 @@ MAX_BITS = 1024
 PATIENCE = 5.0  # seconds for reading one expression
 
 ACCEPTED = (
-    "one variable x, numbers such as 0.1 or 1e-3, pi, e, + - * / ^, parentheses, "
+    ", numbers such as 0.1 or 1e-3, pi, e, + - * / ^, parentheses, "
     "and functions such as sin(3*x)"
 )
 
@@ -82,11 +82,12 @@ TOKEN = re.compile(
 )
 
 
-def parse(text: str) -> sp.Expr:
-    """Read an expression in `x`.
+def parse(text: str, variables: int = 1) -> sp.Expr:
+    """Read an expression in `x`, or in several variables.
 
     Args:
         text: such as "sin(3*x) + x^2/4"; decimals are exact rationals.
+        variables: how many there are; x alone, or x1, x2, ...
 
     Returns:
         A SymPy expression that `theory.functions.evaluate` accepts. Where it is defined is
@@ -101,7 +102,7 @@ def parse(text: str) -> sp.Expr:
         )
     try:
         with seconds(PATIENCE):
-            return _Reader(text).read()
+            return _Reader(text, variables).read()
     except BadRequest:
         raise
     except RecursionError:
@@ -143,8 +144,9 @@ class Value:
 class _Reader:
     """Recursive descent over the tokens of one text; the only state is the position."""
 
-    def __init__(self, text: str):
-        self.text = text
+    def __init__(self, text: str, variables: int = 1):
+        self.text, self.count = text, variables
+        self.variables = {str(symbol): symbol for symbol in inputs(variables)}
         self.tokens = self.tokenize()
         self.index = 0
 
@@ -156,6 +158,11 @@ class _Reader:
             raise self.problem(self.token, self.unexpected())
         self.check_whole(result)
         return result
+
+    @property
+    def has(self) -> str:
+        """The variables in words."""
+        return "one variable, x" if self.count == 1 else f"the variables x1 ... x{self.count}"
 
     def tokenize(self) -> list[Token]:
         tokens, position = [], 0
@@ -262,12 +269,14 @@ class _Reader:
             if len(arguments) != wanted:
                 raise self.problem(token, f"{name} takes {wanted}, not {len(arguments)}, arguments")
             return self.combine(token, UNARY.get(name) or BINARY.get(name), *arguments)
-        if opened and (name == "x" or name in CONSTANTS):
+        if opened and (name in self.variables or name in CONSTANTS):
             raise self.problem(opened, f'write * between "{name}" and "("')
         if name in UNARY or name in BINARY:
             raise self.problem(token, f'"{name}" is a function: write {name}(x)')
-        if name == "x" or name in CONSTANTS:
-            return Value(x, False) if name == "x" else Value(CONSTANTS[name], True)
+        if name in self.variables:
+            return Value(self.variables[name], False)
+        if name in CONSTANTS:
+            return Value(CONSTANTS[name], True)
         raise self.problem(token, self.unknown(name))
 
     def literal(self, token: Token) -> sp.Rational:
@@ -337,7 +346,7 @@ class _Reader:
             if exponent.is_Rational and max(abs(exponent.p), exponent.q) > MAX_EXPONENT:
                 raise self.problem(None, f"together its powers make {power}, beyond {MAX_EXPONENT}")
         try:
-            program(expression)
+            program(expression, self.count)
         except TypeError as error:
             raise self.problem(None, str(error)) from None
 
@@ -354,7 +363,7 @@ class _Reader:
 
     def unknown(self, name: str) -> str:
         if re.fullmatch(r"x_?[0-9]+|[a-zA-Z]", name):
-            return f'"{name}" is not known: a target has one variable, x'
+            return f'"{name}" is not known: a target has {self.has}'
         near = difflib.get_close_matches(name.lower(), [*UNARY, *BINARY, *CONSTANTS], n=3)
         return f'"{name}" is not known' + (f"; did you mean {' or '.join(near)}?" if near else "")
 
@@ -368,4 +377,4 @@ class _Reader:
             first = max(0, token.start - 50)
             lines.append(f"  {shown[first : token.start + 20]}")
             lines.append("  " + " " * (token.start - first) + f"^ position {token.start + 1}")
-        return BadRequest("\n".join([*lines, f"accepted: {ACCEPTED}."]))
+        return BadRequest("\n".join([*lines, f"accepted: {self.has}{ACCEPTED}."]))

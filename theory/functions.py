@@ -16,6 +16,14 @@ import sympy as sp
 x = sp.Symbol("x", real=True)
 
 
+@cache
+def inputs(variables: int) -> tuple[sp.Symbol, ...]:
+    """The variables of an expression: x alone, or x1, x2, ..."""
+    if variables == 1:
+        return (x,)
+    return tuple(sp.Symbol(f"x{k}", real=True) for k in range(1, variables + 1))
+
+
 @dataclass(frozen=True)
 class Function:
     """A real function of one real variable.
@@ -88,7 +96,7 @@ class Step:
 
     Attributes:
         operation: the `Algebra` method to call.
-        operands: registers it reads; register 0 is the argument, step i writes register i + 1.
+        operands: registers it reads; the first ones are the arguments, each step writes the next.
         detail: the constant, exponent or function name, for the methods that take one.
     """
 
@@ -97,19 +105,19 @@ class Step:
     detail: sp.Expr | str | None = None
 
 
-def evaluate(expression: sp.Expr, algebra: Algebra, argument: Any) -> Any:
-    """Evaluate `expression` with `x` replaced by `argument`, in `algebra`.
+def evaluate(expression: sp.Expr, algebra: Algebra, *arguments: Any) -> Any:
+    """Evaluate `expression` with its variables replaced by the arguments, in `algebra`.
 
     Args:
-        expression: SymPy, in `x`.
+        expression: SymPy, in `inputs(n)`: `x`, or `x1` ... `xn`.
         algebra: how to compute.
-        argument: a number of that algebra.
+        arguments: n numbers of that algebra.
 
     Raises:
         TypeError: the expression has another variable, or a function outside `ELEMENTARY`.
     """
-    registers = [argument]
-    for step in program(expression):
+    registers = list(arguments)
+    for step in program(expression, len(arguments)):
         values = [registers[k] for k in step.operands]
         if step.detail is None:
             value = getattr(algebra, step.operation)(*values)
@@ -122,7 +130,7 @@ def evaluate(expression: sp.Expr, algebra: Algebra, argument: Any) -> Any:
 
 
 @cache
-def program(expression: sp.Expr) -> tuple[Step, ...]:
+def program(expression: sp.Expr, variables: int = 1) -> tuple[Step, ...]:
     """Compile `expression` to steps, each sub-expression once; the last register is its value.
 
     The constants among the terms of a sum, or the factors of a product, become one constant.
@@ -132,11 +140,11 @@ def program(expression: sp.Expr) -> tuple[Step, ...]:
         TypeError: the expression has another variable, or a function outside `ELEMENTARY`.
     """
     steps: list[Step] = []
-    known: dict[sp.Expr, int] = {x: 0}
+    known: dict[sp.Expr, int] = {symbol: i for i, symbol in enumerate(inputs(variables))}
 
     def emit(operation: str, *operands: int, detail: Any = None) -> int:
         steps.append(Step(operation, operands, detail))
-        return len(steps)
+        return variables - 1 + len(steps)
 
     def register(node: sp.Expr) -> int:
         if node not in known:

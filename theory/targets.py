@@ -25,12 +25,14 @@ class Target:
         expression: SymPy, in `theory.functions.x`.
         domain: (lo, hi), finite, lo < hi; both ends belong to it.
         text: how to print the expression; `theory.expressions.parse` reads it back.
+        variables: how many there are; the domain is that of each.
     """
 
     name: str
     expression: sp.Expr
     domain: tuple[float, float]
     text: str
+    variables: int = 1
 
     @property
     def term(self) -> str:

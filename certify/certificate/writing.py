@@ -102,6 +102,43 @@ def _hex(value: Any) -> Any:
     return value.hex() if isinstance(value, float) else [_hex(part) for part in value]
 
 
+def tree_of(leaves: Sequence[Leaf]) -> Tree:
+    """A tree over leaves of several variables that were made by cutting boxes in two.
+
+    Raises:
+        ValueError: no cut parts them.
+    """
+    out: list[Cut | Leaf] = []
+    stack = [list(leaves)]
+    while stack:
+        group = stack.pop()
+        if len(group) == 1:
+            out.append(group[0])
+            continue
+        cut = _cut(group)
+        out.append(cut)
+        below = [leaf for leaf in group if leaf.box[cut.axis][1] <= cut.at]
+        stack += [[leaf for leaf in group if leaf.box[cut.axis][0] >= cut.at], below]
+    return tuple(out)
+
+
+def _cut(leaves: list[Leaf]) -> Cut:
+    """Where no leaf is on both sides; the one that parts them most evenly."""
+    best: tuple[int, Cut] | None = None
+    for axis in range(len(leaves[0].box)):
+        sides = sorted(leaf.box[axis] for leaf in leaves)
+        reach = sides[0][1]
+        for i, (lo, hi) in enumerate(sides):
+            if i and lo >= reach:
+                share = min(i, len(sides) - i)
+                if best is None or share > best[0]:
+                    best = share, Cut(axis, lo)
+            reach = max(reach, hi)
+    if best is None:
+        raise ValueError("these leaves were not made by cutting boxes in two")
+    return best[1]
+
+
 def tree(leaves: Sequence[Leaf]) -> Tree:
     """A balanced tree over neighboring leaves of one variable, sorted by their lower ends."""
     out: list[Cut | Leaf] = []

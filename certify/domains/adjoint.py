@@ -33,8 +33,9 @@ from certify.rounding import above, below, unknown, up
 class Trace:
     """What the backward pass needs of a forward pass: tubes and the errors made on the way."""
 
-    def __init__(self, order: int) -> None:
-        self.domain = Taylor(order)
+    def __init__(self, order: int, forward: Taylor) -> None:
+        self.domain = Taylor(min(order, forward.order), forward.variables)
+        self.forward = forward.basis
         self.tubes: dict[int, TaylorModel] = {}
         self.made: dict[int, tuple[Tensor | None, Tensor | None]] = {}
         self.rems: dict[int, Tensor] = {}
@@ -54,8 +55,8 @@ class Trace:
 
     def tube(self, x: TaylorModel) -> TaylorModel:
         """All p + d with |d| <= rem, at the backward pass's order: the true range is dropped."""
-        n = self.domain.order + 1
-        down, top = series.span(x.coef)
+        n = self.domain.basis.count()
+        down, top = series.span(x.coef, self.forward)
         lo, hi = below(below(x.coef[0] - down) - x.rem), above(above(x.coef[0] + top) + x.rem)
         tail = x.coef[n:].abs().sum(0)
         rem = up(x.rem + tail, len(x.coef) + 2)
@@ -75,7 +76,8 @@ def output_error(graph: Graph, trace: Trace, output: int) -> Tensor:
     """
     domain = trace.domain
     one = torch.zeros_like(trace.rems[output])
-    unit = torch.zeros((domain.order + 1, *one.shape), dtype=one.dtype, device=one.device)
+    shape = domain.basis.count(), *one.shape
+    unit = torch.zeros(shape, dtype=one.dtype, device=one.device)
     unit[0] = 1.0
     adjoint = {output: TaylorModel(unit, one, one + 1, one + 1, norms.rows(one))}
     total = torch.zeros(len(one), dtype=one.dtype, device=one.device)
@@ -122,7 +124,10 @@ def _backward(
         case Matmul():
             x, y = (trace.tubes[i] for i in node.inputs)
             left = domain.matmul(g, _swapped(y)), domain.matmul(_swapped(x), g)
-            return list(zip(node.inputs, left, strict=True))
+            blank = (g.coef == 0).all(0) & (g.rem == 0)  # 0 times an unknown factor is 0
+            rows, columns = blank.all(-1, keepdim=True), blank.all(-2, keepdim=True)
+            parts = (_masked(p, ~b.expand(p.rem.shape)) for p, b in zip(left, (rows, columns), strict=True))
+            return list(zip(node.inputs, parts, strict=True))
         case Apply(function):
             return [(first, _through(domain, rule(function), trace.tubes[first], g))]
     raise TypeError(f"{node.primitive!r} is not a primitive")

@@ -1,6 +1,6 @@
 """Tight ranges of the final polynomials, and where their extremes lie.
 
-[-1, 1] is cut into PIECES equal pieces; on each the polynomial is shifted to the piece's own
+In several variables see corners.py. In one, [-1, 1] is cut into PIECES equal pieces; on each the polynomial is shifted to the piece's own
 variable s in [-1, 1] by one constant matrix, its quadratic part is ranged exactly and the rest
 by sum of |c_k|. The rest shrinks with the cube of the piece.
 """
@@ -15,6 +15,8 @@ from math import comb
 import torch
 from torch import Tensor
 
+from certify.domains import corners
+from certify.domains.basis import Basis
 from certify.rounding import TINY, above, below, gamma, no_nan, unknown, up
 
 PIECES = 16
@@ -42,12 +44,13 @@ def shifts(order: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Extrema:
-    """What a polynomial with remainder does on |t| <= 1, each (boxes,).
+    """What a polynomial with remainder does on |t_i| <= 1.
 
     Attributes:
-        lo, hi: no value is outside [lo, hi].
-        at_lo, at_hi: t where the least and the greatest value seem to be, |t| < 1.
-        least, most: at those t the value is <= least and >= most.
+        lo, hi: (boxes,); no value is outside [lo, hi].
+        at_lo, at_hi: (boxes, variables), t where the least and the greatest value seem to be,
+            |t_i| < 1.
+        least, most: (boxes,), at those t the value is <= least and >= most.
     """
 
     lo: Tensor
@@ -61,13 +64,36 @@ class Extrema:
 INSIDE = 1 - 2.0**-20
 
 
-def extrema(coef: Tensor, rem: Tensor) -> Extrema:
+def extrema(coef: Tensor, rem: Tensor, basis: Basis) -> Extrema:
     """Range of polynomials p(t) + d, |d| <= rem, for each box.
 
     Args:
-        coef: (K + 1, boxes).
+        coef: (basis.count(), boxes).
         rem: (boxes,).
     """
+    if basis.variables == 1:
+        low, high, at_lo, at_hi = _in_one(coef)
+        at_lo, at_hi = at_lo.unsqueeze(-1), at_hi.unsqueeze(-1)
+    elif basis.order:
+        high, at_hi = corners.greatest(coef, basis)
+        below_zero, at_lo = corners.greatest(-coef, basis)
+        low = -below_zero
+        at_lo, at_hi = at_lo.clamp(-INSIDE, INSIDE), at_hi.clamp(-INSIDE, INSIDE)
+    else:
+        low, high = coef[0], coef[0]
+        at_lo = at_hi = torch.zeros((len(rem), basis.variables), dtype=coef.dtype)
+    low, high = no_nan(below(low - rem), above(high + rem))
+    if basis.variables == 1:
+        least, most = _value(coef, at_lo[:, 0], up=True), _value(coef, at_hi[:, 0], up=False)
+    else:
+        least = corners.value(coef, basis, at_lo, upper=True)
+        most = corners.value(coef, basis, at_hi, upper=False)
+    least, most = above(least + rem), below(most - rem)
+    return Extrema(low, high, at_lo, at_hi, unknown(least), -unknown(-most))
+
+
+def _in_one(coef: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Range of polynomials in one variable, and where the ends seem to be."""
     order = coef.shape[0] - 1
     matrix = shifts(order).to(coef.device)
     c = torch.einsum("ikj,jb->kib", matrix, coef)
@@ -104,12 +130,7 @@ def extrema(coef: Tensor, rem: Tensor) -> Extrema:
 
     low, least = lo.min(0)
     high, most = hi.max(0)
-    at_lo, at_hi = at(ends.argmin(0), least), at(ends.argmax(0), most)
-    low, high = below(low - rem), above(high + rem)
-    low, high = no_nan(low, high)
-    least = above(_value(coef, at_lo, up=True) + rem)
-    most = below(_value(coef, at_hi, up=False) - rem)
-    return Extrema(low, high, at_lo, at_hi, unknown(least), -unknown(-most))
+    return low, high, at(ends.argmin(0), least), at(ends.argmax(0), most)
 
 
 def _value(coef: Tensor, t: Tensor, *, up: bool) -> Tensor:

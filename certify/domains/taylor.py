@@ -1,8 +1,10 @@
-"""Taylor models: a polynomial in the box's variable t in [-1, 1], plus a remainder, plus a range.
+"""Taylor models: a polynomial in the box's variables t in [-1, 1]^n, a remainder, and a range.
 
 For every entry v of a value and every x = mid + rad t of the box:
 
     |v(x) - sum_j coef[j] t**j| <= rem    and    lo <= v(x) <= hi,
+
+where t**j is monomial number j of the domain's basis (basis.py),
 
 and the 2-norm of those errors along the last axis is <= norm (see norms.py).
 
@@ -24,6 +26,7 @@ import torch
 from torch import Tensor
 
 from certify.domains import ends, norms, series
+from certify.domains.basis import Basis
 from certify.domains.ends import as_tensor
 from certify.domains.expansions import Kinked, Smooth, rule
 from certify.graph import Affine, Apply, Gather, Shape
@@ -43,7 +46,7 @@ from certify.rounding import (
 
 @dataclass(frozen=True, eq=False)
 class TaylorModel:
-    """coef (K + 1, boxes, *shape); rem, lo, hi (boxes, *shape); norm (boxes, *shape[:-1]).
+    """coef (monomials, boxes, *shape); rem, lo, hi (boxes, *shape); norm (boxes, *shape[:-1]).
 
     made is the part of rem that the last primitive added by itself: with exact polynomials of
     its inputs for inputs, its result is within made of the polynomial. Where cut is set the
@@ -114,29 +117,35 @@ def _centered(x: TaylorModel) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Taylor:
-    """Taylor models of a given order in one variable.
+    """Taylor models of a given order in one or more variables.
 
-    order: degree K of the polynomials; 0 gives intervals as mid +- radius.
+    order: total degree K of the polynomials; 0 gives intervals as mid +- radius.
     """
 
     order: int = 8
+    variables: int = 1
+
+    @property
+    def basis(self) -> Basis:
+        """The monomials of the polynomials."""
+        return Basis(self.variables, self.order)
 
     def lift(self, boxes: Tensor, shape: Shape) -> TaylorModel:
-        """The input over boxes [lo, hi], shape (boxes, 2).
+        """The input over boxes [lo, hi], shape (boxes, variables, 2), or (boxes, 2) for one.
 
         mid and rad are rounded so that [mid - rad, mid + rad] contains [lo, hi]; the range keeps
         the exact ends.
         """
-        if math.prod(shape) != 1:
-            raise ValueError(f"one input variable is expected, the model has {math.prod(shape)}")
-        lo, hi = boxes[:, 0], boxes[:, 1]
+        if math.prod(shape) != self.variables:
+            raise ValueError(f"{self.variables} variables, but the input has {math.prod(shape)}")
+        lo, hi = boxes.reshape(len(boxes), -1, 2).unbind(-1)
         mid = lo / 2 + hi / 2
         rad = above(torch.maximum(hi - mid, mid - lo)).masked_fill((lo == mid) & (hi == mid), 0.0)
-        coef = torch.zeros((self.order + 1, len(boxes)), dtype=boxes.dtype, device=boxes.device)
+        coef = torch.zeros((self.basis.count(), *mid.shape), dtype=mid.dtype, device=mid.device)
         coef[0] = mid
         rem = torch.zeros_like(mid)
         if self.order:
-            coef[1] = rad
+            coef[self.basis.degrees(1)] = torch.diag_embed(rad).movedim(1, 0)
         else:
             rem = rad
         shaped = (len(boxes), *shape)
@@ -234,36 +243,16 @@ class Taylor:
         return _settled(coef, rem, below(x.lo + y.lo), above(x.hi + y.hi), norm, rounding)
 
     def matmul(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
-        """(p + r)(q + s) = pq + p s + r q + r s; pq is cut at degree K.
-
-        Coefficient k is one inner product over (k + 1) n terms; rounding errs by gamma(n) times
-        the product of the constant coefficients, the largest part, and by gamma((K + 1) n) times
-        the rest of the product of the magnitudes.
-        """
-        orders, n = x.coef.shape[0], x.coef.shape[-1]
+        """(p + r)(q + s) = pq + p s + r q + r s; pq is cut at degree K."""
+        basis, n = self.basis, x.coef.shape[-1]
         mx, my = series.size(x.coef), series.size(y.coef)
         if x.coef.shape[-2] == n == y.coef.shape[-1] == 1:
-            coef, dropped = series.product(x.coef, y.coef)
+            coef, dropped = series.product(x.coef, y.coef, basis)
             times = torch.mul
         else:
-            # All coefficients side by side: a_0 b_k + ... + a_k b_0 is one product.
-            left = torch.cat(x.coef.unbind(), dim=-1)
-            right = torch.cat(y.coef.flip(0).unbind(), dim=-2)
-            skip = [(orders - 1 - k) * n for k in range(orders)]
-            coef = torch.stack(
-                [left[..., : (k + 1) * n] @ right[..., skip[k] :, :] for k in range(orders)]
-            )
-            tails = series.tails(y.coef.abs())[1:orders]
-            dropped = 0.0
-            if orders > 1:
-                cut = torch.cat(tails.flip(0).unbind(), dim=-2)
-                dropped = left[..., n:].abs() @ cut
-            a, b = x.coef[0].abs(), y.coef[0].abs()
-            p, q = x.coef[1:].abs().sum(0), y.coef[1:].abs().sum(0)
-            dropped = dropped + gamma(n + 1) * (a @ b)
-            dropped = dropped + gamma(orders * n + orders + 1) * (a @ q + p @ my)
+            coef, dropped = series.matmul(x.coef, y.coef, basis)
             times = torch.matmul
-        ops = 2 * orders * n + 2 * orders + 8
+        ops = 2 * (basis.terms + basis.order + 1) * n + 2 * basis.count() + 8
         rem = up(dropped + times(mx, y.rem) + times(x.rem, my + y.rem), 2 * ops)
         # Row i of the error: sum_k p_ik s_k + r_ik (q_k + s_k), rows s_k and q_k of y.
         lengths = norms.rows(my) + y.norm
@@ -290,7 +279,7 @@ class Taylor:
     def times(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
         """The product entry by entry: p q + p s + r (q + s), cut at degree K."""
         mx, my = series.size(x.coef), series.size(y.coef)
-        coef, made = series.product(x.coef, y.coef)
+        coef, made = series.product(x.coef, y.coef, self.basis)
         other = up(x.rem * (my + y.rem), 4)
         rem = up(made + mx * y.rem + other, 6)
         norm = up(_most(mx) * y.norm + norms.rows(up(made + other, 2)), 6)
@@ -311,11 +300,11 @@ class Taylor:
         them all, whether or not the true argument reaches its ends.
         """
         c = x.coef[0]
-        down, top = series.span(x.coef)
+        down, top = series.span(x.coef, self.basis)
         reach = torch.maximum(down, top)
         plo, phi = below(below(c - down) - x.rem), above(above(c + top) + x.rem)
         e = how.expand(self.order, c, reach, plo, phi)
-        coef, error = series.compose(e.taylor, x.coef, reach)
+        coef, error = series.compose(e.taylor, x.coef, reach, self.basis)
         power = reach
         for _ in range(self.order):
             power = power * reach
@@ -330,7 +319,7 @@ class Taylor:
             total = up(norms.rows(e.slope) * x.norm + made.sum(-1), made.shape[-1] + 4)
         flo, fhi = no_nan(*how.range(torch.maximum(plo, x.lo), torch.minimum(phi, x.hi)))
         # The range bounds the error too: |v - p| <= max(fhi - min p, max p - flo), and p its.
-        sink, rise = series.span(coef)
+        sink, rise = series.span(coef, self.basis)
         low, high = below(coef[0] - sink), above(coef[0] + rise)
         rem = torch.fmin(rem, above(torch.maximum(fhi - low, high - flo)))
         flo = torch.fmax(flo, below(low - rem))
@@ -353,7 +342,7 @@ class Taylor:
         The chord is taken over p + d for all |d| <= rem, so that s p + m is also within e of
         f(p): that is what `made` promises.
         """
-        down, top = series.span(x.coef)
+        down, top = series.span(x.coef, self.basis)
         plo, phi = below(below(x.coef[0] - down) - x.rem), above(above(x.coef[0] + top) + x.rem)
         s, m, e = how.chord(plo, phi)
         coef = x.coef * s
@@ -372,9 +361,37 @@ class Taylor:
             low, high = below(low), above(high)
         return _settled(coef, rem, low, high, norm, made)
 
+    def within(self, x: TaylorModel, bound: float, length: float) -> TaylorModel:
+        """x, of which it is known from elsewhere that no entry exceeds `bound` in size, and no
+        row `length` in 2-norm.
+
+        An error is at most the distance of the polynomial's farthest value from the range's
+        ends. Where the polynomial is of no use the middle of the range takes its place; in a row
+        of such entries the errors v - mid have at most the length of v and that of mid together.
+        """
+        lo, hi = x.lo.clamp(min=-bound), x.hi.clamp(max=bound)
+        sink, rise = series.span(x.coef, self.basis)
+        low, high = below(x.coef[0] - sink), above(x.coef[0] + rise)
+        rem = torch.fmin(x.rem, above(torch.maximum(hi - low, high - lo)))
+        mid = lo / 2 + hi / 2
+        radius = above(torch.maximum(above(hi - mid), above(mid - lo)))
+        cut = ~(rem < 2 * radius)
+        if not bool(cut.any()):
+            parts = replace(x, rem=rem, lo=lo, hi=hi)
+            return replace(parts, norm=torch.fmin(x.norm, norms.rows(rem)))
+        coef = x.coef.masked_fill(cut, 0.0)
+        coef[0] = torch.where(cut, mid, coef[0])
+        rem = torch.where(cut, radius, rem)
+        made = rem if x.made is None else torch.where(cut, radius, x.made)
+        whole = up(norms.rows(mid.abs()) + length, 4)
+        norm = torch.where(_any(cut), norms.rows(rem), x.norm)
+        norm = torch.where(cut.all(-1), torch.fmin(norm, whole), norm)
+        cut = cut if x.cut is None else cut | x.cut
+        return _settled(coef, rem, lo, hi, norm, made, cut)
+
     def range(self, x: TaylorModel) -> tuple[Tensor, Tensor]:
         """Enclose every entry over its box: the polynomial's span, cut by the kept range."""
-        down, top = series.span(x.coef)
+        down, top = series.span(x.coef, self.basis)
         lo = below(below(x.coef[0] - down) - x.rem)
         hi = above(above(x.coef[0] + top) + x.rem)
         lo, hi = no_nan(lo, hi)

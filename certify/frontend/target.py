@@ -11,7 +11,7 @@ import sympy as sp
 from certify.errors import BadRequest
 from certify.frontend import Model
 from certify.graph import Builder, Graph
-from theory.functions import FUNCTIONS, Function, evaluate, x
+from theory.functions import FUNCTIONS, Function, evaluate, inputs, x
 
 LARGEST = 2**53
 
@@ -118,19 +118,84 @@ def target_node(builder: Builder, expression: sp.Expr, argument: int) -> int:
         return builder.apply(Function(str(expression), expression), argument)
 
 
+def target_of_inputs(builder: Builder, expression: sp.Expr, variables: int) -> int:
+    """Append a target of the graph's input, in x or in x1, x2, ..., and give its value, shape (1,).
+
+    What depends on one input alone becomes a target of one variable. Of several together only
+    what rational constants and the registered functions build is known.
+
+    Raises:
+        BadRequest: a constant such as pi, or a root of odd degree, of several inputs together.
+    """
+    symbols = inputs(variables)
+    columns = [builder.gather(0, np.array([i])) for i in range(variables)]
+    algebra = Nodes(builder, (1,))
+    known: dict[sp.Expr, Any] = {}
+
+    def walk(part: sp.Expr) -> Any:
+        if part not in known:
+            known[part] = build(part)
+        return known[part]
+
+    def build(part: sp.Expr) -> Any:
+        mine = part.free_symbols
+        if not mine:
+            return algebra.constant(part)
+        if len(mine) == 1:
+            (symbol,) = mine
+            return target_node(builder, part.xreplace({symbol: x}), columns[symbols.index(symbol)])
+        if part.is_Add or part.is_Mul:
+            rest = [a for a in part.args if len(a.free_symbols) != 1]
+            single: dict[sp.Symbol, list] = {}
+            for a in part.args:
+                if len(a.free_symbols) == 1:
+                    single.setdefault(*a.free_symbols, []).append(a)
+            groups = [part.func(*(single[s])) for s in symbols if s in single]
+            constants = [a for a in rest if not a.free_symbols and not a.is_Rational]
+            if constants and groups:  # an irrational constant joins a function of one variable
+                groups[0] = part.func(*constants, groups[0])
+                rest = [a for a in rest if a not in constants]
+            first, *others = (walk(a) for a in groups + rest)
+            for other in others:
+                first = algebra.add(first, other) if part.is_Add else algebra.mul(first, other)
+            return first
+        if isinstance(part, sp.Max):
+            first, *others = (walk(a) for a in part.args)
+            for other in others:
+                first = algebra.maximum(first, other)
+            return first
+        if part.is_Pow and part.exp.is_Rational:
+            return algebra.power(walk(part.base), part.exp)
+        if part.is_Pow:
+            raise Irrational
+        return algebra.node(evaluate(part.func(x), algebra, walk(part.args[0])))
+
+    try:
+        return algebra.node(walk(expression))
+    except Irrational:
+        raise BadRequest(
+            f"{expression}: constants must be rational, and roots of odd degree be of one input, "
+            "in a target of several inputs"
+        ) from None
+
+
 def compare(model: Model, expression: sp.Expr, output: int | None) -> Graph:
     """The graph with outputs model, target and difference = model - target.
 
     Args:
-        model: with one input variable.
-        expression: the target, in `theory.functions.x`.
+        model: with any number of inputs.
+        expression: the target, in `theory.functions.inputs(n)`.
         output: number of the model's output, if it has several.
 
     Raises:
-        BadRequest: the model has several inputs, or several outputs and none was chosen.
+        BadRequest: the model has several outputs and none was chosen, or see `target_of_inputs`.
     """
     builder, chosen = _chosen(model, output)
-    value = target_node(builder, expression, builder.reshape(0, (1,)))
+    variables = int(np.prod(model.inputs))
+    if variables == 1:
+        value = target_node(builder, expression, builder.reshape(0, (1,)))
+    else:
+        value = target_of_inputs(builder, expression, variables)
     return builder.graph(model=chosen, target=value, difference=builder.subtract(chosen, value))
 
 
@@ -146,13 +211,7 @@ def model_graph(model: Model, output: int | None) -> Graph:
 
 def _chosen(model: Model, output: int | None) -> tuple[Builder, int]:
     """The model in a builder, and the value of its chosen output."""
-    variables, outputs = int(np.prod(model.inputs)), int(np.prod(model.outputs))
-    if variables != 1:
-        raise BadRequest(
-            f"{model.path} has {variables} input variables (shape {tuple(model.inputs)}); this "
-            "version certifies models of one variable, and others along a line or a curve: "
-            "--segment A.json B.json or --curve EXPR,EXPR,..."
-        )
+    outputs = int(np.prod(model.outputs))
     if output is None and outputs != 1:
         raise BadRequest(
             f"{model.path} has {outputs} outputs; choose one with --output 0 ... {outputs - 1}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from certify.certificate import (
@@ -16,7 +17,7 @@ from certify.certificate import (
     Stated,
     Tree,
 )
-from certify.certificate.writing import tree
+from certify.certificate.writing import tree, tree_of
 from certify.checking import Report
 from certify.frontend.network import as_network
 from certify.frontend.target import model_graph
@@ -30,8 +31,10 @@ OUTPUTS = (MODEL, TARGET, DIFFERENCE)
 def as_certificate(report: Report) -> Certificate:
     """Everything that the checker needs to prove the report's numbers and verdicts again."""
     model, state = report.model, report.outcome.state
-    harmless = report.windows.harmless(report.options.tau)
-    domain = float(report.cells[0, 0]), float(report.cells[-1, 1])
+    several = report.target.variables > 1
+    harmless = several or report.windows.harmless(report.options.tau)
+    stated = _stated(report)
+    trees = _loose(report, stated) if several else _trees(state.leaves, len(report.cells))
     header = {
         "tool": versions(),
         "trust": TRUST,
@@ -45,9 +48,9 @@ def as_certificate(report: Report) -> Certificate:
         header=header,
         network=as_network(model_graph(model, report.options.output)),
         target={"name": report.target.name, "expression": report.target.text},
-        domain=(domain,),
-        stated=_stated(report),
-        trees=_trees(state.leaves, len(report.cells)),
+        domain=(report.options.domain,) * report.target.variables,
+        stated=stated,
+        trees=trees,
         points=tuple(_points(state.points, everything=not harmless)),
         claims=tuple(_claims(report)),
         slopes=_slopes(report),
@@ -55,12 +58,39 @@ def as_certificate(report: Report) -> Certificate:
 
 
 def _trees(leaves: Leaves, cells: int) -> tuple[Tree, ...]:
-    order = leaves.box[:, 0].argsort()
-    boxes, bounds = leaves.box[order].tolist(), leaves.bounds[..., order].permute(2, 0, 1).tolist()
+    order = leaves.box[:, 0, 0].argsort()
+    boxes, bounds = leaves.box[order, 0].tolist(), leaves.bounds[..., order].permute(2, 0, 1).tolist()
     grouped: list[list[Leaf]] = [[] for _ in range(cells)]
     for cell, box, three in zip(leaves.cell[order].tolist(), boxes, bounds, strict=True):
         grouped[cell].append(Leaf((tuple(box),), *(tuple(three[i]) for i in OUTPUTS)))
     return tuple(tree(group) for group in grouped)
+
+
+def _loose(report: Report, stated: Stated) -> tuple[Tree, ...]:
+    """Leaves of several variables, each with the widest bounds from which all that is stated of
+    its cell and of the whole still follows: an independent proof of those takes fewer pieces.
+
+    Nothing stated rests on one leaf alone here, as windows of one variable do.
+    """
+    leaves, known = report.outcome.state.leaves, report.known
+    target = [
+        (float(lo), float(hi)) for lo, hi in zip(*_hull(leaves, TARGET, len(stated.cells)), strict=True)
+    ]
+    grouped: list[list[Leaf]] = [[] for _ in stated.cells]
+    for cell, box in zip(leaves.cell.tolist(), leaves.box.tolist(), strict=True):
+        worst = float(known.cell_sup[1, cell])
+        bounds = stated.cells[cell].range, target[cell], (-worst, worst)
+        grouped[cell].append(Leaf(tuple(map(tuple, box)), *bounds))
+    return tuple(map(tree_of, grouped))
+
+
+def _hull(leaves: Leaves, which: int, cells: int) -> tuple[list[float], list[float]]:
+    """Least and greatest bound of an output on every cell."""
+    lo, hi = leaves.bounds[which]
+    least, most = [math.inf] * cells, [-math.inf] * cells
+    for cell, a, b in zip(leaves.cell.tolist(), lo.tolist(), hi.tolist(), strict=True):
+        least[cell], most[cell] = min(least[cell], a), max(most[cell], b)
+    return least, most
 
 
 def _slopes(report: Report) -> Slopes | None:
@@ -93,6 +123,8 @@ def _claims(report: Report) -> Iterator[Claim]:
         yield Claim("no-plateau", {"tau": report.options.tau}, verdict.value)
     if report.sliding is not None and report.sliding not in report.claims:
         yield Claim(report.sliding.label, report.sliding.numbers, report.sliding.verdict.value)
+    if report.longest is None:
+        return
     lo, hi, _ = report.longest
     numbers = {"tau": report.options.tau, "least": lo, "most": hi}
     yield Claim("longest-plateau", numbers, Verdict.PROVED.value)
@@ -102,8 +134,8 @@ def _stated(report: Report) -> Stated:
     known = report.known
     columns = (known.range, known.variation, known.target_variation, known.cell_sup)
     rows = zip(report.cells.tolist(), *(c.T.tolist() for c in columns), strict=True)
-    cells = tuple(Cell((tuple(box),), *map(tuple, pairs)) for box, *pairs in rows)
-    witness = None if known.witness != known.witness else (known.witness,)
+    cells = tuple(Cell(tuple(map(tuple, box)), *map(tuple, pairs)) for box, *pairs in rows)
+    witness = known.witness or None
     total = tuple(known.target_total.tolist())
     if report.slopes is None:
         return Stated(cells, known.sup, total, witness)
@@ -119,11 +151,11 @@ def _points(points: Points, *, everything: bool) -> list[Point]:
     for kind, score in enumerate(scores):
         for i in score.argsort().tolist():  # the last one, the best of its cell, stays
             best[kind, int(points.cell[i])] = i
-    found: dict[float, Point] = {}
+    found: dict[tuple[float, ...], Point] = {}
     values = points.bounds.permute(2, 0, 1).tolist()
     for i in range(len(points.x)) if everything else set(best.values()):
-        x = float(points.x[i])
-        point = Point((x,), *(tuple(values[i][k]) for k in OUTPUTS))
+        x = tuple(points.x[i].tolist())
+        point = Point(x, *(tuple(values[i][k]) for k in OUTPUTS))
         found[x] = _both(found.get(x, point), point)
     return [found[x] for x in sorted(found)]
 

@@ -53,15 +53,14 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
     certificate: path, sha256 and whether the checker accepted it, if there is one.
     """
     known, found, outcome = report.known, report.plateaus, report.outcome
-    lo, hi = float(report.cells[0, 0]), float(report.cells[-1, 1])
-    window = report.longest[2]
+    lo, hi = report.options.domain
     cells = []
-    for i, (a, b) in enumerate(report.cells.tolist()):
+    for i, box in enumerate(report.cells.tolist()):
         variation, target = known.variation[:, i].tolist(), known.target_variation[:, i].tolist()
         error = known.cell_sup[:, i].tolist()
         cells.append(
             {
-                "box": [[a, b]],
+                "box": box,
                 **guaranteed(range=known.range[:, i].tolist()),
                 "variation": guaranteed(lo=variation[0], hi=variation[1]),
                 "target_variation": guaranteed(lo=target[0], hi=target[1]),
@@ -90,7 +89,7 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
         "guaranteed": True,
         "sup_error": {
             **guaranteed(lo=known.sup[0], hi=known.sup[1]),
-            **guaranteed(witness=[known.witness]),
+            **guaranteed(witness=list(known.witness)),
             "closed": report.closed,
         },
         "plateaus": {
@@ -100,11 +99,7 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
             "proved": int(found.proved.sum()),
             "refuted": int(found.refuted.sum()),
         },
-        "longest_plateau": {
-            **guaranteed(lo=report.longest[0], hi=report.longest[1]),
-            "window": None if window is None else guaranteed(ends=list(window)),
-            "step_width": step_width(report),
-        },
+        "longest_plateau": _longest(report),
         "windows": _windows(report),
         "structure": _structure(report),
         "slopes": _slopes(report),
@@ -138,6 +133,17 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
             "stopped_by": outcome.stopped_by,
         },
         "certificate": certificate or {"path": None, "sha256": None, "checked": False},
+    }
+
+
+def _longest(report: Report) -> dict[str, Any] | None:
+    if report.longest is None:
+        return None
+    lo, hi, window = report.longest
+    return {
+        **guaranteed(lo=lo, hi=hi),
+        "window": None if window is None else guaranteed(ends=list(window)),
+        "step_width": step_width(report),
     }
 
 

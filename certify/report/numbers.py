@@ -34,3 +34,21 @@ def percent(part: float) -> str:
     # 100 * part in floats could round up; a decimal holds the product exactly.
     exact = decimal.Context(prec=2000).multiply(decimal.Decimal(part), decimal.Decimal(100))
     return f"{rounded(exact, 3, up=False)} %"
+
+
+SHOWN_INPUTS = 8
+
+
+def place(x: tuple[float, ...]) -> str:
+    """An input: x = ..., or (x1, ...) = (...); the first few of many."""
+    shown = ", ".join(f"{value:.17g}" for value in x[:SHOWN_INPUTS])
+    if len(x) == 1:
+        return f"x = {shown}"
+    more = f", ... {len(x)} inputs" if len(x) > SHOWN_INPUTS else ""
+    return f"x = ({shown}{more})" if x else "no point"
+
+
+def box(sides: list[list[float]]) -> str:
+    """A box as a product of intervals; the first few of many."""
+    shown = " x ".join(f"[{lo!r}, {hi!r}]" for lo, hi in sides[:SHOWN_INPUTS])
+    return shown + (f" x ... ({len(sides)} inputs)" if len(sides) > SHOWN_INPUTS else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from certify.checking import Report
-from certify.report.numbers import interval, percent, rounded
+from certify.report.numbers import box, interval, percent, place, rounded
 from certify.report.words import paragraph
 from certify.run import Progress
 from certify.verdict import Claim, Verdict
@@ -38,7 +38,7 @@ def _claim(report: Report, claim: Claim) -> list[str]:
     lines = [claim.says, claim.reason]
     if claim.label == "within":
         lo, hi = report.known.sup
-        lines[1] = f"sup error in {interval(lo, hi)}, at x = {report.known.witness:.17g}"
+        lines[1] = f"sup error in {interval(lo, hi)}, at {place(report.known.witness)}"
     return lines
 
 
@@ -46,11 +46,12 @@ def _sup(report: Report, heading: bool) -> list[str]:
     if not heading:
         return []
     name, known = report.target.term, report.known
-    lo, hi = (float(report.cells[0, 0]), float(report.cells[-1, 1]))
+    lo, hi = report.options.domain
+    power = f"^{report.target.variables}" if report.target.variables > 1 else ""
     verdict = Verdict.PROVED if report.closed else Verdict.UNDECIDED
     lines = [
-        f"sup |model - {name}| on [{lo!r}, {hi!r}] lies in {interval(*known.sup)}",
-        f"at least {rounded(known.sup[0], 6, up=False)} at x = {known.witness:.17g}",
+        f"sup |model - {name}| on [{lo!r}, {hi!r}]{power} lies in {interval(*known.sup)}",
+        f"at least {rounded(known.sup[0], 6, up=False)} at {place(known.witness)}",
     ]
     if not report.closed:
         lines.append(f"the bracket is not closed to {_gap(report)}: {_why(report)}")
@@ -98,12 +99,11 @@ def _plateaus(report: Report) -> str:
         )
         if verdict is Verdict.UNDECIDED:
             count = count.replace(f", by {least} or more on all", "")
-    lo, hi = report.cells[cell].tolist()
     ours, theirs = (
         interval(*bracket[:, cell].tolist(), most=7)
         for bracket in (known.variation, known.target_variation)
     )
-    shown = f"[{lo!r}, {hi!r}]: variation in {ours}, where {name} varies by {theirs}"
+    shown = f"{box(report.cells[cell].tolist())}: variation in {ours}, where {name} varies by {theirs}"
     flat = cells - int(found.possible.sum())
     unclear = cells - flat - deciding
     tail = [f"{flat} of {cells} cells decide nothing: {name} is flat there"] if flat else []

@@ -9,7 +9,7 @@ import sympy as sp
 from flint import ctx
 
 from certify.checking import Report
-from certify.report.numbers import interval, percent, rounded
+from certify.report.numbers import box, interval, percent, rounded
 from certify.structure import Readout
 from certify.verdict import Verdict
 from theory.claims import FLAT
@@ -26,10 +26,10 @@ def paragraph(report: Report) -> str:
 def _answer(report: Report) -> str:
     found, known, tau = report.plateaus, report.known, report.options.tau
     name, deciding = report.target.noun, found.deciding
-    widths = (report.cells[:, 1] - report.cells[:, 0])[deciding]
+    widths = (report.cells[..., 1] - report.cells[..., 0]).amax(1)[deciding]
     if report.known.target_total[0] <= 0:
         return f"Plateaus are not an issue here: {name} is not proved to vary on the domain."
-    if not len(widths) and (bool(found.possible.any()) or report.longest[1] > 0):
+    if not len(widths) and (bool(found.possible.any()) or (report.longest and report.longest[1] > 0)):
         return f"Whether this model has plateaus is not decided: {name} is not yet bracketed."
     if not len(widths):
         return f"Plateaus are not an issue here: on no cell does {name} vary enough for one."
@@ -45,10 +45,9 @@ def _answer(report: Report) -> str:
         )
     if verdict is Verdict.PROVED:
         cell = int((found.proved.double() * known.target_variation[0]).argmax())
-        lo, hi = report.cells[cell].tolist()
         ours, theirs = float(known.variation[1, cell]), float(known.target_variation[0, cell])
         return (
-            f"This model has plateaus: on [{lo!r}, {hi!r}] its output varies by at most "
+            f"This model has plateaus: on {box(report.cells[cell].tolist())} its output varies by at most "
             f"{rounded(ours, 3, up=True)}, where {name} varies by {rounded(theirs, 3, up=False)} "
             f"or more (theorem D3)."
         )
@@ -60,6 +59,8 @@ def _answer(report: Report) -> str:
 
 def _resolution(report: Report) -> Iterator[str]:
     """The certified resolution, beside the width of steps at the accuracy that is proved."""
+    if report.longest is None:
+        return  # several inputs
     (lo, hi, window), tau, name = report.longest, report.options.tau, report.target.noun
     if report.known.target_total[0] <= 0:
         return  # no window decides

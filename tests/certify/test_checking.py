@@ -36,14 +36,15 @@ def test_partition_into_equal_cells(lo, width, count):
     hi = lo + width
     assume(lo < hi and width > 1e-9 * abs(lo))
     cells = partition(lo, hi, Options(cells=count))
-    assert len(cells) == count and float(cells[0, 0]) == lo and float(cells[-1, 1]) == hi
+    cells = cells[:, 0]
+    assert len(cells) == count and float(cells.min()) == lo and float(cells.max()) == hi
     assert cells[1:, 0].tolist() == cells[:-1, 1].tolist()
     assert bool((cells[:, 0] < cells[:, 1]).all())
 
 
 @given(st.floats(-100, 100), st.floats(0.1, 100), st.floats(0.05, 3))
 def test_partition_by_width(lo, size, width):
-    cells = partition(lo, lo + size, Options(width=width))
+    cells = partition(lo, lo + size, Options(width=width))[:, 0]
     assert float(cells[0, 0]) == lo and float(cells[-1, 1]) == lo + size
     assert cells[1:, 0].tolist() == cells[:-1, 1].tolist()
     sizes = cells[:, 1] - cells[:, 0]
@@ -90,7 +91,7 @@ def test_check_against_mpmath(ref, tiny_file, tiny_weights):
         lo, hi = known.range[:, cell].tolist()
         assert lo <= value <= hi
     assert max(errors) <= known.sup[1] and known.sup[0] <= 1.02 * max(errors)
-    x = mpmath.mpf(known.witness)
+    x = mpmath.mpf(known.witness[0])
     assert abs(reference(x, tiny_weights) - mpmath.exp(x)) >= known.sup[0]
     assert report.exit_code == (0 if known.sup[1] <= 0.5 else 1)
 

@@ -101,7 +101,7 @@ def test_nothing_known_is_still_a_report(report):
 
     state = start(Problem(None, report.cells), 4)
     known = brackets(state, 4)
-    assert known.sup == (0.0, math.inf) and math.isnan(known.witness)
+    assert known.sup == (0.0, math.inf) and known.witness == ()
     outcome = replace(report.outcome, state=state, known=known, closed_after=None)
     plateaus = checking.plateaus(known, report.options.tau)
     empty = replace(report, outcome=outcome, plateaus=plateaus, claims=())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,13 @@ from mpmath import mp, mpf
 import certify.run as loop
 from certify.goal import Goal
 from certify.graph import Builder
-from certify.run import Limits, cell_of, search
-from certify.search import Problem
+from certify.run import Limits, search
+from certify.sampling import leaf_of
+from certify.search import Problem, children, start
 from theory.functions import FUNCTIONS
+
+
+SEEDS = st.integers(0, 2**32 - 1)
 
 
 def cut(lo, hi, cells):
@@ -37,22 +42,21 @@ def linear_and_square(b):
 def check_outcome(ref, question, outcome, points=5):
     """Coverage, bounds at points, and no nan anywhere."""
     known, leaves = outcome.known, outcome.state.leaves
-    boxes = sorted(leaves.box.tolist())
-    assert boxes[0][0] == float(question.cells[0, 0]) and boxes[-1][1] == float(
-        question.cells[-1, 1]
-    )
+    boxes = sorted(leaves.box[:, 0].tolist())
+    assert boxes[0][0] == float(question.cells.min())
+    assert boxes[-1][1] == float(question.cells.max())
     assert all(a[1] == b[0] for a, b in zip(boxes[:-1], boxes[1:], strict=True))
     for part in (*known.sup, *known.target_total.tolist()):
         assert not math.isnan(part)
     for part in (known.cell_sup, known.range, known.variation, known.target_variation):
         assert not bool(part.isnan().any())
-    for lo, hi in question.cells.tolist():
+    for lo, hi in question.cells[:, 0].tolist():
         for x in np.linspace(lo, hi, points).tolist():
             values = ref.values(question.graph, min(max(x, lo), hi))
             off = abs(values[question.graph.outputs["difference"]].reshape(-1)[0])
             assert known.sup[1] == math.inf or off <= mpf(known.sup[1])
-    if not math.isnan(known.witness):
-        values = ref.values(question.graph, known.witness)
+    if known.witness:
+        values = ref.values(question.graph, known.witness[0])
         assert abs(values[question.graph.outputs["difference"]].reshape(-1)[0]) >= known.sup[0]
 
 
@@ -61,10 +65,10 @@ def test_a_known_answer(ref):
     question = problem(ref, linear_and_square)
     outcome = search(question, Goal(gap=1e-6), Limits(20))
     lo, hi = outcome.known.sup
-    assert outcome.stopped_by == "closed" and lo <= 1.75 <= hi and outcome.known.witness == -1.0
+    assert outcome.stopped_by == "closed" and lo <= 1.75 <= hi and outcome.known.witness == (-1.0,)
     assert hi - lo <= 1e-6 * 1.75
     check_outcome(ref, question, outcome)
-    for i, (a, b) in enumerate(question.cells.tolist()):
+    for i, (a, b) in enumerate(question.cells[:, 0].tolist()):
         low, high = outcome.known.variation[:, i].tolist()
         assert low <= 0.75 * (b - a) <= high
         low, high = outcome.known.target_variation[:, i].tolist()
@@ -111,7 +115,7 @@ def test_a_spike_is_found_and_bracketed(ref, place):
     assert lo <= height * (1 + 1e-9) and hi >= height * (1 - 1e-9)
     assert lo >= 0.98 and hi <= 1.02 and hi <= 1.01 * lo
     check_outcome(ref, question, outcome, points=2)
-    assert abs(outcome.known.witness - place) < half
+    assert abs(outcome.known.witness[0] - place) < half
 
 
 @pytest.mark.parametrize("scale", [3.0, 30.0])
@@ -199,8 +203,17 @@ def test_other_errors_are_not_called_memory(ref):
             search(problem(ref, sharp), Goal(), Limits(20))
 
 
-@given(st.floats(-1, 1))
-def test_cell_of(x):
-    cells = cut(-1, 1, 7)
-    number = int(cell_of(cells, torch.tensor([x], dtype=torch.float64)))
-    assert float(cells[number, 0]) <= x <= float(cells[number, 1])
+@given(SEEDS, st.integers(1, 3))
+def test_leaf_of(seed, variables):
+    """The leaf that is found contains the point, in any number of variables."""
+    rng = np.random.default_rng(seed)
+    cells = torch.tensor([[[-1.0, 1.0]] * variables], dtype=torch.float64)
+    leaves = start(Problem(None, cells), 1).leaves
+    for _ in range(4):
+        axis = torch.from_numpy(rng.integers(0, variables, len(leaves)))
+        parents = replace(leaves, axis=axis, stale=torch.zeros(len(leaves)).long())
+        box, origin = children(Problem(None, cells), parents, 1.0)
+        leaves = replace(parents.take(origin), box=box)
+    x = torch.from_numpy(rng.uniform(-1, 1, (20, variables))).round(decimals=1)
+    lo, hi = leaves.box[leaf_of(leaves, x)].unbind(-1)
+    assert bool(((lo <= x) & (x <= hi)).all())

@@ -29,8 +29,8 @@ def relu_problem(ref, cells, act="relu"):
 
 def covers(leaves, cells):
     """The leaves of every cell, in order, share their ends exactly and end at the cell's."""
-    for number, (lo, hi) in enumerate(cells.tolist()):
-        boxes = sorted(leaves.box[leaves.cell == number].tolist())
+    for number, (lo, hi) in enumerate(cells.reshape(-1, 2).tolist()):
+        boxes = sorted(leaves.box[leaves.cell == number, 0].tolist())
         assert boxes[0][0] == lo and boxes[-1][1] == hi
         for (a, b), (c, _) in zip(boxes, [*boxes[1:], (hi, None)], strict=True):
             assert a < b and b == c
@@ -64,6 +64,7 @@ def test_children_cover_their_parents(lo, width, cuts, rem, tolerance):
         leaves, cuts=kinks, rem=torch.tensor([rem]).double(), stale=torch.zeros(1).long()
     )
     box, origin = children(Problem(None, cells), parents, tolerance)
+    box = box[:, 0]
     edges = [lo, *box[:, 1].tolist()]
     assert edges[-1] == hi and box[:, 0].tolist() == edges[:-1]
     assert all(a < b for a, b in zip(edges[:-1], edges[1:], strict=True))
@@ -86,15 +87,15 @@ def test_steps_keep_coverage_and_only_tighten(ref, seed):
         assert bool((known.variation[0] >= before.variation[0]).all())
         assert bool((known.variation[1] <= before.variation[1]).all())
         for i in range(len(new)):
-            lo, hi = new.box[i].tolist()
-            old = [j for j, (a, b) in enumerate(state.leaves.box.tolist()) if a <= lo and hi <= b]
+            lo, hi = new.box[i, 0].tolist()
+            old = [j for j, (a, b) in enumerate(state.leaves.box[:, 0].tolist()) if a <= lo and hi <= b]
             parent = state.leaves.bounds[..., old[0]]
             assert bool((new.bounds[:, 0, i] >= parent[:, 0]).all())
             assert bool((new.bounds[:, 1, i] <= parent[:, 1]).all())
         assert after.boxes == state.boxes + len(new)
         state = after
     rows = state.leaves.bounds.reshape(6, -1).T.tolist()
-    for (lo, hi), bounds in zip(state.leaves.box.tolist(), rows, strict=True):
+    for (lo, hi), bounds in zip(state.leaves.box[:, 0].tolist(), rows, strict=True):
         values = ref.values(problem.graph, lo + (hi - lo) * 0.375)
         for k, name in enumerate(OUTPUTS):
             value = values[problem.graph.outputs[name]].reshape(-1)[0]

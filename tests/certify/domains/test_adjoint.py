@@ -43,7 +43,7 @@ def at(ref, model, box, coef_box, x):
 def check_graph(ref, rng, graph, box, order):
     """Every output's range and remainder, forward and sharpened."""
     domain = Taylor(order)
-    trace = Trace(min(2, order))
+    trace = Trace(2, domain)
     plain = enclose(graph, box, domain=domain, watch=trace.note)
     error = output_error(graph, trace, graph.outputs["difference"])
     sharp = forward(Problem(graph, box, order), domain, box)
@@ -149,7 +149,7 @@ def test_a_tube_holds_all_that_lies_within_the_remainder(ref, seed, order, back)
     coef = torch.from_numpy(rng.normal(size=(order + 1, 1, 3)))
     rem = torch.from_numpy(np.abs(rng.normal(size=(1, 3))) * 10.0 ** rng.uniform(-16, 0))
     narrow = torch.zeros_like(rem)
-    tube = Trace(back).tube(TaylorModel(coef, rem, narrow, narrow, rem.sum(-1)))
+    tube = Trace(back, Taylor(len(coef) - 1)).tube(TaylorModel(coef, rem, narrow, narrow, rem.sum(-1)))
     for t in (-1.0, 1.0, float(rng.uniform(-1, 1))):
         p, q = (ref.polynomial(c[:, 0], mpf(t), mpf) for c in (coef, tube.coef))
         for i in range(3):
@@ -164,7 +164,7 @@ def test_the_backward_pass_is_of_use(ref):
     b, model = ref.encoder(rng, layers=2)
     graph = ref.difference(b, model, b.apply(FUNCTIONS["exp"], 0))
     box = torch.tensor([[0.1, 0.12]], dtype=torch.float64)
-    trace = Trace(2)
+    trace = Trace(2, Taylor(8))
     plain = enclose(graph, box, domain=Taylor(8), watch=trace.note)["difference"].rem
     assert float(output_error(graph, trace, graph.outputs["difference"])) < float(plain) < 1e-3
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certify.domains.basis import Basis
 from certify.domains.extrema import extrema, shifts
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -25,7 +26,7 @@ def test_extrema_contain_the_values(seed, order, size):
     coef = rng.normal(size=(order + 1, 4)) * size * 10.0 ** rng.uniform(-6, 0, (order + 1, 4))
     coef[rng.random(coef.shape) < 0.2] = 0.0
     rem = np.abs(rng.normal(size=4)) * size * 10.0 ** rng.uniform(-16, -1)
-    e = extrema(torch.from_numpy(coef), torch.from_numpy(rem))
+    e = extrema(torch.from_numpy(coef), torch.from_numpy(rem), Basis(1, order))
     for b in range(4):
         r = Fraction(rem[b])
         lo, hi = Fraction(float(e.lo[b])), Fraction(float(e.hi[b]))
@@ -41,15 +42,15 @@ def test_extrema_contain_the_values(seed, order, size):
 
 def test_extrema_are_sharp():
     coef = torch.tensor([[0.3], [0.0], [-2.0], [0.01]], dtype=torch.float64)
-    e = extrema(coef, torch.zeros(1).double())
+    e = extrema(coef, torch.zeros(1).double(), Basis(1, 3))
     assert 0.3 <= float(e.hi) < 0.3001 and abs(float(e.at_hi)) < 0.01
 
 
 def test_nothing_known_stays_unknown():
     inf = math.inf
-    e = extrema(torch.tensor([[0.0], [1.0]]).double(), torch.tensor([inf]).double())
+    e = extrema(torch.tensor([[0.0], [1.0]]).double(), torch.tensor([inf]).double(), Basis(1, 1))
     assert (float(e.lo), float(e.hi), float(e.least), float(e.most)) == (-inf, inf, inf, -inf)
-    e = extrema(torch.tensor([[1e308], [1e308], [1e308]]).double(), torch.zeros(1).double())
+    e = extrema(torch.tensor([[1e308], [1e308], [1e308]]).double(), torch.zeros(1).double(), Basis(1, 2))
     assert not any(bool(t.isnan()) for t in (e.lo, e.hi, e.least, e.most))
 
 

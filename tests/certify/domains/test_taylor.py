@@ -254,7 +254,7 @@ def test_lift_contains_the_box(ends, order):
 
 
 def test_lift_wants_one_variable():
-    with pytest.raises(ValueError, match="one input variable"):
+    with pytest.raises(ValueError, match="1 variables, but the input has 2"):
         Taylor(2).lift(tensor([[0.0, 1.0]]), (2, 1))
 
 
