@@ -41,7 +41,8 @@ def check(
     target: Annotated[str, typer.Option(help="A name (see certify targets) or an expression.")],
     domain: Ends = None,
     cells: Annotated[
-        int, typer.Option(help="Number of equal cells; of several inputs a grid of at most so many.")
+        int,
+        typer.Option(help="Number of equal cells; of several inputs, at most."),
     ] = 32,
     width: Annotated[float | None, typer.Option(help="Width of a cell, not their number.")] = None,
     tau: Annotated[float, typer.Option(help="Plateau ratio.")] = 0.1,
@@ -149,7 +150,7 @@ def verify(
     Exit code: 0 accepted, 1 rejected (the first leaf that fails is named), 2 unreadable.
     """
     from certify.certificate.reading import read
-    from certify.checker.check import in_words
+    from certify.certificate.words import in_words
     from certify.checker.check import verify as proved
 
     found = read(certificate)

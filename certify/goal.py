@@ -155,7 +155,12 @@ def splittable(leaves: Leaves) -> Tensor:
     """Mask of the leaves that have inner points along their axis and have not stopped improving."""
     lo, hi = sides(leaves.box, leaves.axis).T
     mid = lo / 2 + hi / 2
-    return (leaves.stale < STALE * leaves.box.shape[1]) & (lo < mid) & (mid < hi) & ((hi - lo) > 8e-16 * mid.abs())
+    return (
+        (leaves.stale < STALE * leaves.box.shape[1])
+        & (lo < mid)
+        & (mid < hi)
+        & ((hi - lo) > 8e-16 * mid.abs())
+    )
 
 
 def open_leaves(state: State, goal: Goal, known: Brackets, cells: int) -> Open:

@@ -20,7 +20,7 @@ Bound = tuple[float, float]
 
 @functools.lru_cache(maxsize=256)
 def normalized(graph: Graph) -> dict[int, Bound]:
-    """For every value that a norm makes a bound on its entries and one on the 2-norm of its rows."""
+    """For every value that a norm makes: bounds on its entries, and on the 2-norm of its rows."""
     found = {}
     for number, node in enumerate(graph.nodes, start=1):
         if isinstance(node.primitive, Matmul):

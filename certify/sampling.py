@@ -73,5 +73,7 @@ def leaf_of(leaves: Leaves, x: Tensor) -> Tensor:
         return order[place.clamp(min=0)]
     lo, hi = leaves.box.unbind(-1)
     size = max(1, AT_ONCE // lo.numel())
-    parts = [((part >= lo) & (part <= hi)).all(-1).long().argmax(1) for part in x[:, None].split(size)]
+    parts = [
+        ((part >= lo) & (part <= hi)).all(-1).long().argmax(1) for part in x[:, None].split(size)
+    ]
     return torch.cat(parts)

@@ -68,7 +68,10 @@ class Leaves:
         """Both sets of leaves."""
         names = self.__dataclass_fields__
         return Leaves(
-            *(torch.cat([getattr(p, n) for p in (self, other)], -1 if n in LAST else 0) for n in names)
+            *(
+                torch.cat([getattr(p, n) for p in (self, other)], -1 if n in LAST else 0)
+                for n in names
+            )
         )
 
     def error(self) -> Tensor:

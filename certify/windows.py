@@ -1,7 +1,7 @@
 """Which leaves to split so that the longest plateau, or all windows of a width, are decided.
 
-One input variable. Nothing is proved here: `theory.windows` decides, exactly. This is the same computation in
-float64, on all pairs of leaves at once, from what the leaves know of themselves.
+One input variable. Nothing is proved here: `theory.windows` decides, exactly. This is the same
+computation in float64, on all pairs of leaves at once, from what the leaves know of themselves.
 """
 
 from __future__ import annotations

@@ -37,8 +37,7 @@ MAX_BITS = 1024
 PATIENCE = 5.0  # seconds for reading one expression
 
 ACCEPTED = (
-    ", numbers such as 0.1 or 1e-3, pi, e, + - * / ^, parentheses, "
-    "and functions such as sin(3*x)"
+    ", numbers such as 0.1 or 1e-3, pi, e, + - * / ^, parentheses, and functions such as sin(3*x)"
 )
 
 

@@ -34,13 +34,17 @@ class Polynomials:
         self.kinks: list[arb] = []
         ctx.cap = order + 2  # the longest series that Arb computes
 
-    def function(self, expression: sp.Expr, p: arb_poly) -> arb_poly:
+    def poly(self, coefficients: list[arb]) -> arb_poly:
+        """A polynomial by its coefficients."""
+        return arb_poly(coefficients)
+
+    def function(self, expression: sp.Expr, *p: arb_poly) -> arb_poly:
         """expression(p), in parts or, where that is tighter, as a constant by its range."""
-        parts = evaluate(expression, self, p)
-        return _tighter(parts, lambda: evaluate(expression, BOUNDS, ends(p)))
+        parts = evaluate(expression, self, *p)
+        return self.tighter(parts, lambda: evaluate(expression, BOUNDS, *map(ends, p)))
 
     def constant(self, value: sp.Expr) -> arb_poly:
-        return arb_poly([number(value)])
+        return self.poly([number(value)])
 
     def add(self, a: arb_poly, b: arb_poly) -> arb_poly:
         return a + b
@@ -54,7 +58,7 @@ class Polynomials:
     def power(self, a: arb_poly, exponent: sp.Rational) -> arb_poly:
         p, q = int(exponent.p), int(exponent.q)
         if q == 1 and p >= 0:
-            out = arb_poly([1 if finite(a) else NAN])
+            out = self.poly([arb(1) if finite(a) else NAN])
             for _ in range(p):
                 out = self.mul(out, a)
         elif p == -1 and q == 1:
@@ -65,13 +69,13 @@ class Polynomials:
             out = self.smooth(arb_series.sqrt if p == 1 else arb_series.rsqrt, a)
         else:
             out = self.smooth(lambda u: (u.log() * (arb(p) / q)).exp(), a)
-        return _tighter(out, lambda: BOUNDS.power(ends(a), exponent))
+        return self.tighter(out, lambda: BOUNDS.power(ends(a), exponent))
 
     def call(self, name: str, a: arb_poly) -> arb_poly:
         if name == "abs":
             return self.maximum(a, -a)
-        out = self.smooth(SERIES[name], a) if name in SERIES else arb_poly([NAN])
-        return _tighter(out, lambda: BOUNDS.call(name, ends(a)))
+        out = self.smooth(SERIES[name], a) if name in SERIES else self.poly([NAN])
+        return self.tighter(out, lambda: BOUNDS.call(name, ends(a)))
 
     def times_matrix(self, x: list[arb_poly], matrix: arb_mat) -> list[arb_poly]:
         """Rows of x times the matrix, all coefficients of all rows as one product."""
@@ -80,7 +84,7 @@ class Polynomials:
         flat = [row[k] for k in range(length) for row in rows]
         entries = (arb_mat(len(flat) // width, width, flat) * matrix).entries()
         size = len(entries) // length
-        return [arb_poly(entries[i::size]) for i in range(size)]
+        return [self.poly(entries[i::size]) for i in range(size)]
 
     def matmul(
         self, x: list[arb_poly], y: list[arb_poly], rows: int, inner: int, cols: int
@@ -104,10 +108,10 @@ class Polynomials:
             return a
         if hi <= 0:
             return b
-        self.kinks += _crossing(a - b)
+        self.kinks += _crossing(a - b) if isinstance(a, arb_poly) else []
         slope = hi / (hi - lo)
         middle = slope * lo / -2
-        return b + (a - b) * slope + arb_poly([middle + UNIT * middle])
+        return b + (a - b) * slope + self.poly([middle + UNIT * middle])
 
     def cut(self, p: arb_poly) -> arb_poly:
         """Terms beyond the order, at most the sum of their magnitudes, join the constant."""
@@ -116,6 +120,15 @@ class Polynomials:
         c = p.coeffs()
         c[0] += UNIT * _magnitude(c[self.order + 1 :])
         return arb_poly(c[: self.order + 1])
+
+    def tighter(self, p: arb_poly, values: Callable[[], Pair]) -> arb_poly:
+        """p, or the range of the same function if p is mostly remainder and that is narrower."""
+        c = p.coeffs() or [ZERO]
+        known = finite(p)
+        if known and c[0].rad() <= _magnitude(c[1:]):
+            return p
+        flat = hull(*values())
+        return self.poly([flat]) if not known or flat.rad() < c[0].rad() else p
 
     def smooth(self, f: Callable[[arb_series], arb_series], p: arb_poly) -> arb_poly:
         """f(p) by Taylor's theorem in t, for f smooth on the range of p.
@@ -203,6 +216,8 @@ def ends(p: arb_poly) -> Pair:
     Where |p'| >= |c_1| - sum_(k>1) k |c_k| > 0, p is monotone for every choice of coefficients in
     its balls, and its values at -1 and 1 are the ends.
     """
+    if not isinstance(p, arb_poly):  # of several variables
+        return p.ends()
     c = p.coeffs() or [ZERO]
     if len(c) > 1 and abs(c[1]) > sum((abs(b) * k for k, b in enumerate(c) if k > 1), ZERO):
         lo, hi = p(arb(-1)), p(arb(1))
@@ -215,13 +230,3 @@ def ends(p: arb_poly) -> Pair:
 
 def _magnitude(coefficients: list[arb]) -> arb:
     return sum((abs(c) for c in coefficients), ZERO)
-
-
-def _tighter(p: arb_poly, values: Callable[[], Pair]) -> arb_poly:
-    """p, or the range of the same function if p is mostly remainder and the range is narrower."""
-    c = p.coeffs() or [ZERO]
-    known = finite(p)
-    if known and c[0].rad() <= _magnitude(c[1:]):
-        return p
-    flat = hull(*values())
-    return arb_poly([flat]) if not known or flat.rad() < c[0].rad() else p

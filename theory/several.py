@@ -48,7 +48,7 @@ def find_target_of(
     if point is not None:
         shown = ", ".join(f"{value:g}" for value in point)
         raise BadRequest(
-            f"{text} is not defined at ({shown}), a point of the domain [{lo:g}, {hi:g}]^{variables}. "
+            f"{text} is not defined at ({shown}), in the domain [{lo:g}, {hi:g}]^{variables}. "
             "Choose another domain: --domain LO HI"
         )
     return found

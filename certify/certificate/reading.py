@@ -36,6 +36,7 @@ MOST_BYTES = 2**28  # of JSON, unpacked
 MOST_VALUES = 5 * 10**6  # strings and lists in it, an object for 4: this bounds the memory
 MOST_ENTRIES = 2**19  # numbers that the graph computes
 MOST_CLAIMS = 16
+MOST_VARIABLES = 64
 MOST_FUNCTIONS = 64  # expressions as functions of the graph; names are not counted
 MOST_PRODUCTS = 2**28  # multiplications in its affine maps and matrix products
 
@@ -114,8 +115,8 @@ def from_data(data: Any) -> Certificate:
         raise Malformed('"trust" is not the statement of this schema')
     network = _network(_get(data, "graph", dict, "graph"))
     variables = math.prod(network.input_shape)
-    if variables != 1:
-        raise Malformed(f"graph.input has {variables} variables; this version reads one")
+    if not 1 <= variables <= MOST_VARIABLES:
+        raise Malformed(f"graph.input has {variables} variables, not 1 to {MOST_VARIABLES}")
     domain = _box(data.get("domain"), variables, "domain")
     stated = _stated(_get(data, "stated", dict, "stated"), variables)
     trees, points = _evidence(data, variables, "")
@@ -131,7 +132,7 @@ def from_data(data: Any) -> Certificate:
     _keys(target, ("name", "expression"), "target")
     words = {n: _get(target, n, str, f"target.{n}") for n in ("name", "expression")}
     try:
-        parse_expression(words["expression"])
+        parse_expression(words["expression"], variables)
     except BadRequest as error:
         raise Malformed(f"target.expression: {error}") from None
     header = {n: data.get(n) for n in ("tool", "trust", "model")}

@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from certify.checker.check import in_words, verify
+from certify.certificate.words import in_words
+from certify.checker.check import verify
 from theory.errors import PlateauError
 
 parser = argparse.ArgumentParser(prog="python -m certify.checker", description=__doc__)

@@ -126,16 +126,3 @@ def _work(chunk: list[tuple[str, Leaf | Point]]) -> tuple[str, Counter]:
         except Exception as problem:
             return f"{where}: the proof broke off: {problem!r}", judged
     return "", judged
-
-
-def in_words(result: Result) -> str:
-    """The verdict first, then what it rests on."""
-    part, judged = f"{result.checked} of {result.leaves} leaves", result.judged
-    if not result.accepted:
-        return f"REJECTED    {result.reason}\n            {part} were proved before"
-    if result.checked < result.leaves:
-        part = f"checked {100 * result.checked / result.leaves:.3g} % of leaves: {part}"
-    return f"""ACCEPTED    {part}, in {judged["pieces"]} pieces; {result.seconds:.1f} s
-            inequalities proved by Z3: {judged["z3"]}, by Bernstein form: {judged["bernstein"]}, \
-by Arb: {judged["arb"]};
-            infinite bounds: {judged["nobody needs to"]}; points by Arb: {judged["points"]}"""

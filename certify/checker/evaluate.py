@@ -9,11 +9,13 @@ from math import prod
 from flint import arb, arb_mat, arb_poly
 
 from certify.certificate import Certificate, Node
-from theory.arb import bounds
+from certify.certificate.normalized import normalized
 from theory.derivatives import derivative
 from theory.expressions import meaning, parse
-from theory.intervals import Pair, outward
-from theory.polynomials import NAN, Polynomials, Slopes, ends, finite
+from theory.functions import evaluate
+from theory.intervals import BOUNDS, Pair, outward
+from theory.multipolynomials import Several
+from theory.polynomials import NAN, UNIT, Polynomials, Slopes, ends, finite
 
 Value = list[arb_poly]  # the entries of a tensor, flat
 Enclosure = tuple[arb_poly, Pair]
@@ -31,7 +33,9 @@ class Evaluator:
 
     def __init__(self, certificate: Certificate, slopes: bool = False):
         self.network, self.slopes = certificate.network, slopes
-        self.target = parse(certificate.target["expression"])
+        self.variables = prod(self.network.input_shape)
+        self.target = parse(certificate.target["expression"], self.variables)
+        self.roots = {n: arb(square).sqrt() for n, square in normalized(self.network).items()}
         self.last_use = {i: n for n, node in enumerate(self.network.nodes, 1) for i in node.inputs}
         nodes = list(enumerate(self.network.nodes, 1))
         self.functions = {n: meaning(node.function) for n, node in nodes if node.kind == "apply"}
@@ -41,17 +45,18 @@ class Evaluator:
             if node.weight is not None
         }
 
-    def on_box(self, lo: arb, hi: arb, order: int) -> tuple[list[list[Enclosure]], list[arb]]:
-        """Enclose model, target and model - target over [lo, hi], of one variable.
-
-        Returns:
-            for each one or more enclosures, which hold its values together: a polynomial in t,
-            x = mid + rad t, and ends of its range, which may be exact where the polynomial's
-            radius is not; and places of (lo, hi) where kinks may be.
-        """
-        algebra = Slopes(order) if self.slopes else Polynomials(order)
-        mid, rad = (lo + hi) / 2, (hi - lo) / 2
-        x = arb_poly([mid, rad])
+    def on_box(self, box: list[Pair], order: int) -> tuple[list[list[Enclosure]], list[arb]]:
+        """Enclose model, target and model - target over a box: for each one or more enclosures,
+        which hold its values together: a polynomial in t, x = mid + rad t, and ends of its range,
+        which may be exact where the polynomial's radius is not; and, in one variable, places
+        inside where kinks may be."""
+        algebra = self._algebra(order)
+        mids, rads = zip(*(((lo + hi) / 2, (hi - lo) / 2) for lo, hi in box), strict=True)
+        unit = [arb(0)] * self.variables
+        x = [
+            algebra.poly([mid, *unit[:i], rad, *unit[i + 1 :]] if order else [mid + UNIT * rad])
+            for i, (mid, rad) in enumerate(zip(mids, rads, strict=True))
+        ]
         model, target = self._run(algebra, x)
         if self.slopes:
             choices = [model]
@@ -60,21 +65,26 @@ class Evaluator:
                 choices = [self._run(Slopes(order, chosen), x)[0] for chosen in sides]
             values = [[(p, ends(p)) for p in choices], NOTHING, NOTHING]
         else:
-            (a, b), (c, d) = ends(model), bounds(self.target, lo, hi)
+            (a, b), (c, d) = ends(model), evaluate(self.target, BOUNDS, *(outward(*s) for s in box))
             last = (model - target, outward(a - d, b - c))
             values = [[(model, (a, b))], [(target, (c, d))], [last]]
+        (lo, hi), mid, rad = box[0], mids[0], rads[0]
         places = sorted({float(t): (mid + rad * t).mid() for t in algebra.kinks}.items())
         return values, [x for _, x in places if lo < x < hi]
 
+    def _algebra(self, order: int) -> Polynomials:
+        if self.slopes:
+            return Slopes(order)
+        return Polynomials(order) if self.variables == 1 else Several(order, self.variables)
+
     def at(self, point: tuple[float | arb, ...]) -> tuple[arb, arb, arb]:
         """Enclose model, target and model - target at one input."""
-        (x,) = point
-        algebra = Slopes(0) if self.slopes else Polynomials(0)
-        model, target = self._run(algebra, arb_poly([arb(x)]))
+        algebra = self._algebra(0)
+        model, target = self._run(algebra, [algebra.poly([arb(x)]) for x in point])
         return model[0], target[0], model[0] - target[0]
 
-    def _run(self, algebra: Polynomials, x: arb_poly) -> tuple[arb_poly, arb_poly]:
-        values: dict[int, tuple[Value, Value]] = {0: ([x], [arb_poly([1])])}
+    def _run(self, algebra: Polynomials, x: Value) -> tuple[arb_poly, arb_poly]:
+        values: dict[int, tuple[Value, Value]] = {0: (x, [algebra.poly([arb(1)])])}
         for number, node in enumerate(self.network.nodes, 1):
             if number not in self.last_use and number != self.network.output:
                 continue  # nothing reads it
@@ -82,6 +92,9 @@ class Evaluator:
                 list(part) for part in zip(*(values[i] for i in node.inputs), strict=True)
             )
             value = self._step(algebra, number, node, of)
+            if number in self.roots:  # theorem C1
+                top = self.roots[number].upper()
+                value = [algebra.tighter(p, lambda top=top: (-top, top)) for p in value]
             tangent = self._tangent(algebra, number, node, of, slopes) if self.slopes else []
             values[number] = value, tangent
             for i in node.inputs:
@@ -90,7 +103,7 @@ class Evaluator:
         value, tangent = values[self.network.output]
         if self.slopes:
             return tangent[0], arb_poly([NAN])
-        return value[0], algebra.function(self.target, x)
+        return value[0], algebra.function(self.target, *x)
 
     def _tangent(
         self, algebra: Polynomials, number: int, node: Node, x: list[Value], dx: list[Value]
@@ -107,9 +120,9 @@ class Evaluator:
 
     def _step(self, algebra: Polynomials, number: int, node: Node, x: list[Value]) -> Value:
         if node.kind == "gather":
-            return [x[0][i] if i >= 0 else arb_poly([]) for i in node.index]
+            return [x[0][i] if i >= 0 else algebra.poly([]) for i in node.index]
         if node.kind in ("affine", "matmul") and not all(finite(p) for value in x for p in value):
-            return [arb_poly([NAN])] * prod(node.shape)  # 0 times nothing known is not known
+            return [algebra.poly([NAN])] * prod(node.shape)  # 0 times nothing known is not known
         match node.kind:
             case "affine":  # (x @ weight.T) * scale / divisor + bias
                 y = (

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from itertools import product
+from math import prod
 
 import z3
 
@@ -56,22 +58,20 @@ def leaves_of(tree: Tree, box: tuple[Pair, ...], where: str) -> Iterator[Leaf]:
 
 
 def check_cells(certificate: Certificate) -> None:
-    """The cells follow each other from one end of the domain to the other, one tree for each.
-
-    Raises:
-        Rejected: they do not.
-    """
+    """The cells are all products of neighboring sides from one end of the domain to the other, in
+    order, one tree for each; else they are `Rejected`."""
     cells = certificate.stated.cells
     if len(cells) != len(certificate.trees):
         raise Rejected(f"{len(cells)} cells, but {len(certificate.trees)} trees")
-    ((place, end),) = certificate.domain
-    for i, cell in enumerate(cells):
-        ((lo, hi),) = cell.box
-        if lo != place:
-            raise Rejected(f"cell {i} begins at {lo!r}, not where the one before ends, {place!r}")
-        place = hi
-    if place != end:
-        raise Rejected(f"the cells end at {place!r}, the domain at {end!r}")
+    every = []
+    for axis, (place, end) in enumerate(certificate.domain):
+        every.append(sorted({cell.box[axis] for cell in cells}))
+        for lo, hi in [*every[axis], (end, end)]:
+            if lo != place:
+                raise Rejected(f"what follows begins at {lo!r}, but the cells end at {place!r}")
+            place = hi
+    if len(cells) != prod(map(len, every)) or [c.box for c in cells] != list(product(*every)):
+        raise Rejected("the cells are not all products of their sides, each once and in order")
 
 
 def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
@@ -83,13 +83,15 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
     stated, named = certificate.stated, []
     points = sorted(certificate.points)
     firsts = [point.at[0] for point in points]
+    several = len(certificate.domain) > 1
     _check_domain(certificate, points)
     for i, (cell, tree) in enumerate(zip(stated.cells, certificate.trees, strict=True)):
         place = f"trees[{i}]"
         leaves = list(leaves_of(tree, cell.box, place))
         named += [(place, leaf) for leaf in leaves]
-        ((lo, hi),) = cell.box
+        lo, hi = cell.box[0]
         near = points[bisect_left(firsts, lo) : bisect_right(firsts, hi)]
+        near = [p for p in near if _within(p.at, cell.box)] if several else near
         low, high = cell.range
         _need(all(low <= f.model[0] and f.model[1] <= high for f in leaves), f"cell {i}: range")
         _check_spread(leaves, near, "model", cell.variation, f"cell {i}: variation")
@@ -101,9 +103,8 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
     at_witness = [point for point in points if point.at == stated.witness]
     _check_error([], at_witness, (stated.sup_error[0], math.inf), "sup_error at the witness")
     named += _check_slopes(certificate)
-    facts = replace(
-        stated.facts, slopes=stated.slopes, windows=_windows(certificate, every, points)
-    )
+    windows = None if several else _windows(certificate, every, points)
+    facts = replace(stated.facts, slopes=stated.slopes, windows=windows)
     for claim in certificate.claims:
         try:
             verdict = decide(claim.label, claim.numbers, facts).value
@@ -146,9 +147,12 @@ def _windows(certificate: Certificate, leaves: list[Leaf], points: list[Point]) 
 
 
 def _check_domain(certificate: Certificate, points: Sequence[Point]) -> None:
-    ((least, most),) = certificate.domain
-    if not all(least <= point.at[0] <= most for point in points):
-        raise Rejected(f"a point lies outside the domain [{least!r}, {most!r}]")
+    if not all(_within(point.at, certificate.domain) for point in points):
+        raise Rejected(f"a point lies outside the domain {certificate.domain}")
+
+
+def _within(x: tuple[float, ...], box: tuple[Pair, ...]) -> bool:
+    return all(lo <= value <= hi for value, (lo, hi) in zip(x, box, strict=True))
 
 
 def _check_spread(leaves: list, points: list, name: str, stated: Pair, what: str) -> None:

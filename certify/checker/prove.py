@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 from itertools import pairwise
 
 from flint import arb, ctx, fmpq
@@ -12,19 +13,17 @@ from certify.checker.evaluate import Evaluator
 from certify.checker.frame import Rejected
 from theory.claims import UNKNOWN
 from theory.judge import inside
+from theory.multipolynomials import widest
 
 #: Tried on a piece before it is halved: order, precision in bits, bits of coefficients for Z3.
 ATTEMPTS = ((16, 128, 64), (24, 256, None))
+ORDERS = {2: 8, 3: 6, 4: 5, 5: 4}  # by the number of variables; 3 in more of them
 MOST_PIECES = 512  # of one leaf
 BOUNDED = ("model", "target", "difference")
 
 
 def prove_point(evaluator: Evaluator, point: Point, where: str) -> None:
-    """The values at one input lie in their bounds.
-
-    Raises:
-        Rejected: one does not, or the precision was not enough to show it.
-    """
+    """The values at one input lie in their bounds, or `Rejected` says which one is not shown to."""
     for precision in (128, 512):
         with ctx.workprec(precision):
             values = zip(evaluator.at(point.at), BOUNDED, point[1:], strict=True)
@@ -49,52 +48,57 @@ def prove_leaf(evaluator: Evaluator, leaf: Leaf, where: str) -> Counter[str]:
         Rejected: a value does not, or the proof was not found.
     """
     judged: Counter[str] = Counter()
-    ((lo, hi),) = leaf.box
-    waiting = [(arb(lo), arb(hi))]
+    waiting = [[(arb(lo), arb(hi)) for lo, hi in leaf.box]]
     while waiting:
         judged["pieces"] += 1
         if judged["pieces"] > MOST_PIECES:
             raise Rejected(f"{where}, leaf {leaf.box}: not proved with {MOST_PIECES} pieces")
-        lo, hi = waiting.pop()
-        proofs, cuts = _prove_piece(evaluator, lo, hi, leaf, where)
+        box = waiting.pop()
+        proofs, axis, cuts = _prove_piece(evaluator, box, leaf, where)
         judged += proofs
-        waiting += reversed(list(pairwise([lo, *cuts, hi]))) if cuts else []
+        lo, hi = box[axis]
+        for side in reversed(list(pairwise([lo, *cuts, hi])) if cuts else []):
+            waiting.append([*box[:axis], side, *box[axis + 1 :]])
     return judged
 
 
 def _prove_piece(
-    evaluator: Evaluator, lo: arb, hi: arb, leaf: Leaf, where: str
-) -> tuple[Counter[str], list[arb]]:
-    """Who proved the bounds on [lo, hi]; or nobody, and where to cut it."""
-    for order, precision, bits in ATTEMPTS:
+    evaluator: Evaluator, box: list[tuple[arb, arb]], leaf: Leaf, where: str
+) -> tuple[Counter[str], int, list[arb]]:
+    """Who proved the bounds on a box; or nobody, and on which axis and where to cut it."""
+    middles = tuple(((lo + hi) / 2).mid() for lo, hi in box)
+    several, axis = len(box) > 1, 0
+    for order, precision, bits in ATTEMPTS if not several else ((ORDERS.get(len(box), 3), 128, 0),):
         judged: Counter[str] = Counter()
         with ctx.workprec(precision):
-            values, kinks = evaluator.on_box(lo, hi, order)
+            values, kinks = evaluator.on_box(box, order)
             pairs = zip(values, leaf[1:], strict=True)
             for (p, ends), bound in ((one, bound) for every, bound in pairs for one in every):
-                who, place = inside(p, bound, bits)
+                # Polynomials of several variables are judged by their ranges alone.
+                who, place = ("", Fraction(0)) if several else inside(p, bound, bits)
                 if not who and _holds(ends[0], bound) and _holds(ends[1], bound):
                     who = "arb"
                 judged[who] += 1
                 if not who:
                     if place is not None:
-                        t = arb(fmpq(place.numerator, place.denominator))
-                        _look(evaluator, ((lo + hi + t * (hi - lo)) / 2).mid(), leaf, where)
+                        shift, axis = arb(fmpq(place.numerator, place.denominator)) / 2, widest(p)
+                        at = zip(middles, box, strict=True)
+                        at = tuple((m + shift * (hi - lo)).mid() for m, (lo, hi) in at)
+                        _look(evaluator, at, leaf, where)
                     break
             if not judged[""]:
-                return judged, []
+                return judged, 0, []
             if kinks:
-                return Counter(), kinks
-            middle = ((lo + hi) / 2).mid()
-    return Counter(), [middle]
+                return Counter(), 0, kinks
+    return Counter(), axis, [middles[axis]]
 
 
-def _look(evaluator: Evaluator, x: arb, leaf: Leaf, where: str) -> None:
+def _look(evaluator: Evaluator, x: tuple[arb, ...], leaf: Leaf, where: str) -> None:
     """Reject the leaf if a value at x, a place in it, is certainly out of its bounds."""
-    if not arb(leaf.box[0][0]) <= x <= arb(leaf.box[0][1]):
+    if not all(arb(lo) <= at <= arb(hi) for at, (lo, hi) in zip(x, leaf.box, strict=True)):
         return
-    for value, name, bound in zip(evaluator.at((x,)), BOUNDED, leaf[1:], strict=True):
+    for value, name, bound in zip(evaluator.at(x), BOUNDED, leaf[1:], strict=True):
         if value < arb(bound[0]) or value > arb(bound[1]):
-            at = x.str(17, radius=False)
+            at = ", ".join(value.str(17, radius=False) for value in x)
             shown = f"at {at} the {name} is {value.str(20)}, not in {list(bound)}"
             raise Rejected(f"{where}, leaf {leaf.box}: {shown}")

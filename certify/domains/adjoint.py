@@ -126,7 +126,10 @@ def _backward(
             left = domain.matmul(g, _swapped(y)), domain.matmul(_swapped(x), g)
             blank = (g.coef == 0).all(0) & (g.rem == 0)  # 0 times an unknown factor is 0
             rows, columns = blank.all(-1, keepdim=True), blank.all(-2, keepdim=True)
-            parts = (_masked(p, ~b.expand(p.rem.shape)) for p, b in zip(left, (rows, columns), strict=True))
+            parts = (
+                _masked(p, ~b.expand(p.rem.shape))
+                for p, b in zip(left, (rows, columns), strict=True)
+            )
             return list(zip(node.inputs, parts, strict=True))
         case Apply(function):
             return [(first, _through(domain, rule(function), trace.tubes[first], g))]

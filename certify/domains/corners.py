@@ -75,7 +75,9 @@ def greatest(coef: Tensor, basis: Basis) -> tuple[Tensor, Tensor]:
             for side, sure in ((1, (low >= 0) & free[:, i]), (-1, (high <= 0) & free[:, i])):
                 if bool(sure.any()):
                     ends = _put(basis, i, side).to(c.device) @ c
-                    error = torch.where(sure, error + gamma(basis.order + 2) * c.abs().sum(0), error)
+                    error = torch.where(
+                        sure, error + gamma(basis.order + 2) * c.abs().sum(0), error
+                    )
                     c = torch.where(sure, ends, c)
                     t[:, i] = torch.where(sure, float(side), t[:, i])
                     free[:, i] &= ~sure

@@ -1,8 +1,8 @@
 """Tight ranges of the final polynomials, and where their extremes lie.
 
-In several variables see corners.py. In one, [-1, 1] is cut into PIECES equal pieces; on each the polynomial is shifted to the piece's own
-variable s in [-1, 1] by one constant matrix, its quadratic part is ranged exactly and the rest
-by sum of |c_k|. The rest shrinks with the cube of the piece.
+In several variables see corners.py. In one, [-1, 1] is cut into PIECES equal pieces; on each the
+polynomial is shifted to the piece's own variable s in [-1, 1] by one constant matrix, its quadratic
+part is ranged exactly and the rest by sum of |c_k|. The rest shrinks with the cube of the piece.
 """
 
 from __future__ import annotations

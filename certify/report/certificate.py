@@ -59,7 +59,10 @@ def as_certificate(report: Report) -> Certificate:
 
 def _trees(leaves: Leaves, cells: int) -> tuple[Tree, ...]:
     order = leaves.box[:, 0, 0].argsort()
-    boxes, bounds = leaves.box[order, 0].tolist(), leaves.bounds[..., order].permute(2, 0, 1).tolist()
+    boxes, bounds = (
+        leaves.box[order, 0].tolist(),
+        leaves.bounds[..., order].permute(2, 0, 1).tolist(),
+    )
     grouped: list[list[Leaf]] = [[] for _ in range(cells)]
     for cell, box, three in zip(leaves.cell[order].tolist(), boxes, bounds, strict=True):
         grouped[cell].append(Leaf((tuple(box),), *(tuple(three[i]) for i in OUTPUTS)))
@@ -74,7 +77,8 @@ def _loose(report: Report, stated: Stated) -> tuple[Tree, ...]:
     """
     leaves, known = report.outcome.state.leaves, report.known
     target = [
-        (float(lo), float(hi)) for lo, hi in zip(*_hull(leaves, TARGET, len(stated.cells)), strict=True)
+        (float(lo), float(hi))
+        for lo, hi in zip(*_hull(leaves, TARGET, len(stated.cells)), strict=True)
     ]
     grouped: list[list[Leaf]] = [[] for _ in stated.cells]
     for cell, box in zip(leaves.cell.tolist(), leaves.box.tolist(), strict=True):

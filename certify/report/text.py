@@ -103,7 +103,9 @@ def _plateaus(report: Report) -> str:
         interval(*bracket[:, cell].tolist(), most=7)
         for bracket in (known.variation, known.target_variation)
     )
-    shown = f"{box(report.cells[cell].tolist())}: variation in {ours}, where {name} varies by {theirs}"
+    shown = (
+        f"{box(report.cells[cell].tolist())}: variation in {ours}, where {name} varies by {theirs}"
+    )
     flat = cells - int(found.possible.sum())
     unclear = cells - flat - deciding
     tail = [f"{flat} of {cells} cells decide nothing: {name} is flat there"] if flat else []

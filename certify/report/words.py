@@ -29,7 +29,9 @@ def _answer(report: Report) -> str:
     widths = (report.cells[..., 1] - report.cells[..., 0]).amax(1)[deciding]
     if report.known.target_total[0] <= 0:
         return f"Plateaus are not an issue here: {name} is not proved to vary on the domain."
-    if not len(widths) and (bool(found.possible.any()) or (report.longest and report.longest[1] > 0)):
+    if not len(widths) and (
+        bool(found.possible.any()) or (report.longest and report.longest[1] > 0)
+    ):
         return f"Whether this model has plateaus is not decided: {name} is not yet bracketed."
     if not len(widths):
         return f"Plateaus are not an issue here: on no cell does {name} vary enough for one."
@@ -47,9 +49,9 @@ def _answer(report: Report) -> str:
         cell = int((found.proved.double() * known.target_variation[0]).argmax())
         ours, theirs = float(known.variation[1, cell]), float(known.target_variation[0, cell])
         return (
-            f"This model has plateaus: on {box(report.cells[cell].tolist())} its output varies by at most "
-            f"{rounded(ours, 3, up=True)}, where {name} varies by {rounded(theirs, 3, up=False)} "
-            f"or more (theorem D3)."
+            f"This model has plateaus: on {box(report.cells[cell].tolist())} its output varies by "
+            f"at most {rounded(ours, 3, up=True)}, where {name} varies by "
+            f"{rounded(theirs, 3, up=False)} or more (theorem D3)."
         )
     return (
         f"Whether this model is piecewise constant at resolution {width:g} is not decided: "

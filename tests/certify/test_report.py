@@ -107,7 +107,7 @@ def test_nothing_known_is_still_a_report(report):
     empty = replace(report, outcome=outcome, plateaus=plateaus, claims=())
     found = strict(data.as_text(data.as_data(empty)))
     assert found["sup_error"]["hi"] == "inf" == found["sup_error"]["hi_hex"]
-    assert found["sup_error"]["witness"] == [None]
+    assert found["sup_error"]["witness"] == []
     assert twins(found) and empty.exit_code == 3
     assert "inf" in render(empty)
     assert not bool(torch.isnan(known.variation).any())

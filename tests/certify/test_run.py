@@ -20,7 +20,6 @@ from certify.sampling import leaf_of
 from certify.search import Problem, children, start
 from theory.functions import FUNCTIONS
 
-
 SEEDS = st.integers(0, 2**32 - 1)
 
 

@@ -88,7 +88,9 @@ def test_steps_keep_coverage_and_only_tighten(ref, seed):
         assert bool((known.variation[1] <= before.variation[1]).all())
         for i in range(len(new)):
             lo, hi = new.box[i, 0].tolist()
-            old = [j for j, (a, b) in enumerate(state.leaves.box[:, 0].tolist()) if a <= lo and hi <= b]
+            old = [
+                j for j, (a, b) in enumerate(state.leaves.box[:, 0].tolist()) if a <= lo and hi <= b
+            ]
             parent = state.leaves.bounds[..., old[0]]
             assert bool((new.bounds[:, 0, i] >= parent[:, 0]).all())
             assert bool((new.bounds[:, 1, i] <= parent[:, 1]).all())

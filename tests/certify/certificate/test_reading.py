@@ -142,7 +142,7 @@ def test_a_graph_that_is_too_much_work(monkeypatch):
         ({"graph": {"input": [1], "nodes": [], "output": 1}}, "not an integer"),
         ({"graph": {"input": [2], "nodes": [], "output": 0}}, "single number"),
         ({"graph": {"input": [2], "output": 1, "nodes": [
-            {"op": "gather", "of": [0], "shape": [1], "index": [1]}]}}, "2 variables"),
+            {"op": "gather", "of": [0], "shape": [1], "index": [1]}]}}, "box of 2 intervals"),
     ],
 )  # fmt: skip
 def test_fields_that_are_wrong(more, says):

@@ -48,7 +48,7 @@ def test_encoders_contain_the_truth(ref, seed, act, pre, scale, width, order):
     ready = evaluator(graph)
     lo = rng.uniform(-1, 1)
     hi = lo + 2.0**width
-    values, kinks = ready.on_box(arb(lo), arb(hi), order)
+    values, kinks = ready.on_box([(arb(lo), arb(hi))], order)
     assert all(arb(lo) < kink < arb(hi) for kink in kinks)
     for t in PLACES:
         x = (Fraction(lo) + Fraction(hi)) / 2 + t * (Fraction(hi) - Fraction(lo)) / 2
@@ -80,7 +80,7 @@ def test_every_primitive_by_hand(ref):
     square = b.matmul(b.reshape(line, (2, 1)), b.reshape(line, (1, 2)))
     summed = b.add(square, square)
     graph = b.graph(model=b.gather(b.gather(summed, np.array([[1, -1, 2]])), np.array([0])))
-    (((p, _),), _, _), kinks = evaluator(graph).on_box(arb(-1), arb(1), 4)
+    (((p, _),), _, _), kinks = evaluator(graph).on_box([(arb(-1), arb(1))], 4)
     first, second = (fmpq(3), fmpq(2, 7)), (fmpq(-1), fmpq(15, 7))
     expected = [first[0] * second[0], first[0] * second[1] + first[1] * second[0],
                 first[1] * second[1]]  # fmt: skip

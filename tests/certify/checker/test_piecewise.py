@@ -73,7 +73,7 @@ def test_the_sup_error_is_bracketed(tmp_path, seed):
     assert possible(z3.Or(error >= real(lo), -error >= real(lo))) == z3.sat
     tighter = Fraction(hi) * Fraction(97, 100)  # closed to 1 %: the opinion can contradict
     assert possible(z3.Or(error > real(tighter), -error > real(tighter))) == z3.sat
-    for cell, (least, most) in zip(report.cells.tolist(), report.known.range.T.tolist(),
+    for cell, (least, most) in zip(report.cells[:, 0].tolist(), report.known.range.T.tolist(),
                                    strict=True):  # fmt: skip
         inside = x >= real(cell[0]), x <= real(cell[1])
         model = encoded(module, x)

@@ -43,7 +43,7 @@ def test_quotients_lie_inside(ref, seed, act, pre, width):
     certificate = Certificate({}, as_network(graph), target, (), stated, (), (), ())
     lo = rng.uniform(-1, 1)
     hi = lo + 2.0**width
-    (choices, _, _), _ = Evaluator(certificate, slopes=True).on_box(arb(lo), arb(hi), 12)
+    (choices, _, _), _ = Evaluator(certificate, slopes=True).on_box([(arb(lo), arb(hi))], 12)
     ends = [end for _, pair in choices for end in pair]
     if not all(end.is_finite() for end in ends):
         return
@@ -158,7 +158,7 @@ def test_relu_at_its_kink_proves_no_slope():
     evaluator = Evaluator(certificate, slopes=True)
     slope, _, _ = evaluator.at((0.0,))
     assert slope.contains(0) and slope.rad() > 0.5
-    (choices, _, _), _ = evaluator.on_box(arb(-1), arb(1), 8)
+    (choices, _, _), _ = evaluator.on_box([(arb(-1), arb(1))], 8)
     assert any(pair[0] <= 0 <= pair[1] for _, pair in choices)
 
 

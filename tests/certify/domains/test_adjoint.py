@@ -149,7 +149,9 @@ def test_a_tube_holds_all_that_lies_within_the_remainder(ref, seed, order, back)
     coef = torch.from_numpy(rng.normal(size=(order + 1, 1, 3)))
     rem = torch.from_numpy(np.abs(rng.normal(size=(1, 3))) * 10.0 ** rng.uniform(-16, 0))
     narrow = torch.zeros_like(rem)
-    tube = Trace(back, Taylor(len(coef) - 1)).tube(TaylorModel(coef, rem, narrow, narrow, rem.sum(-1)))
+    tube = Trace(back, Taylor(len(coef) - 1)).tube(
+        TaylorModel(coef, rem, narrow, narrow, rem.sum(-1))
+    )
     for t in (-1.0, 1.0, float(rng.uniform(-1, 1))):
         p, q = (ref.polynomial(c[:, 0], mpf(t), mpf) for c in (coef, tube.coef))
         for i in range(3):

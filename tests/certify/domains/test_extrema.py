@@ -50,7 +50,9 @@ def test_nothing_known_stays_unknown():
     inf = math.inf
     e = extrema(torch.tensor([[0.0], [1.0]]).double(), torch.tensor([inf]).double(), Basis(1, 1))
     assert (float(e.lo), float(e.hi), float(e.least), float(e.most)) == (-inf, inf, inf, -inf)
-    e = extrema(torch.tensor([[1e308], [1e308], [1e308]]).double(), torch.zeros(1).double(), Basis(1, 2))
+    e = extrema(
+        torch.tensor([[1e308], [1e308], [1e308]]).double(), torch.zeros(1).double(), Basis(1, 2)
+    )
     assert not any(bool(t.isnan()) for t in (e.lo, e.hi, e.least, e.most))
 
 

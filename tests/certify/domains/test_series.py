@@ -62,7 +62,9 @@ def test_compose(seed, order, degree, size):
     zero = h.clone()
     zero[0] = 0.0
     down, top = series.span(zero, Basis(1, order))
-    out, error = series.compose(taylor.clone(), h.clone(), torch.maximum(down, top), Basis(1, order))
+    out, error = series.compose(
+        taylor.clone(), h.clone(), torch.maximum(down, top), Basis(1, order)
+    )
     assert len(out) <= order + 1
     for i in range(N):
         for t in PLACES:
