@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from theory.errors import BadRequest
@@ -33,13 +37,17 @@ def destination(path: str | os.PathLike[str]) -> Path:
 def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
     """Write beside `path` and move into place: the old file stays until the new one is whole.
 
+    The name beside it is drawn anew each time, so what a killed process left there is in nobody's
+    way, and of two processes that write the same file the later one wins, with a whole file.
+
     Raises:
         BadRequest: the system refuses; nothing is left behind.
     """
     created, temporary = False, ""
     try:
         place = os.path.realpath(path)
-        temporary = f"{place}.{os.getpid()}.tmp"
+        # Not made of the file's own name, which may be as long as names can be.
+        temporary = os.path.join(os.path.dirname(place), f".plateau-{secrets.token_hex(8)}.tmp")
         with open(temporary, "xb") as file:
             created = True
             file.write(data)
@@ -52,6 +60,34 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
     finally:
         if created:
             os.unlink(temporary)
+
+
+@contextmanager
+def alone(lock: str | os.PathLike[str], busy: str) -> Iterator[None]:
+    """Hold the file `lock`, made if need be, for this process alone.
+
+    The system lets go of it when the process ends, however it ends. The empty file stays: taking
+    it away would let a third process lock another file of the same name.
+
+    Args:
+        lock: the file.
+        busy: what to say if another process holds it.
+
+    Raises:
+        BadRequest: another process holds it, or it cannot be made.
+    """
+    try:
+        file = open(lock, "a")  # noqa: SIM115
+    except (OSError, ValueError) as error:
+        raise BadRequest(f"cannot write {lock}: {_reason(error)}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadRequest(busy) from None
+        except OSError as error:
+            raise BadRequest(f"cannot lock {lock}: {_reason(error)}") from None
+        yield
 
 
 def _reason(error: Exception) -> str:

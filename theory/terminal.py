@@ -16,6 +16,12 @@ from theory.errors import PlateauError
 INTERNAL_ERROR = 5
 INTERRUPTED = 130
 CLOSED_PIPE = 141
+OUT_OF_MEMORY = (
+    "out of memory: nothing was written; give the process more (ulimit -v), take a smaller model, "
+    "fewer --cells, or a lower --memory"
+)
+NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "failed to map segment",
+             "out of memory", "bad_alloc")  # fmt: skip
 
 
 def told(command: Callable[..., None]) -> Callable[..., None]:
@@ -36,7 +42,11 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(CLOSED_PIPE) from None
         except typer.Exit:
             raise
+        except MemoryError:
+            fail(OUT_OF_MEMORY, PlateauError.exit_code)
         except Exception as problem:
+            if _of_memory(problem):
+                fail(OUT_OF_MEMORY, PlateauError.exit_code)
             if getattr(problem, "exit_code", None) == INTERNAL_ERROR:
                 fail(f"internal error: {problem}", INTERNAL_ERROR)
             # Only a mistake in this program gets here, and mending it needs the traceback.
@@ -44,6 +54,15 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(INTERNAL_ERROR) from None
 
     return run
+
+
+def _of_memory(problem: BaseException | None) -> bool:
+    """Whether memory ran out, in the words of torch, Z3, the loader of libraries or the system."""
+    while problem is not None:
+        if isinstance(problem, MemoryError) or any(w in str(problem).lower() for w in NO_MEMORY):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
 
 
 def fail(message: str, code: int) -> None:
