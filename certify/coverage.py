@@ -30,7 +30,7 @@ def sound(problem: Problem, state: State) -> State:
     if not len(leaves):
         raise Impossible("there are no leaves")
     box, outer = _boxes(leaves.box), _boxes(cells)
-    if not bool((torch.isfinite(box).all() & (box[..., 0] < box[..., 1]).all())):
+    if not bool(torch.isfinite(box).all() & (box[..., 0] < box[..., 1]).all()):
         raise Impossible("a box is empty or not finite")
     for cell in (leaves.cell, points.cell):
         if not bool(((cell >= 0) & (cell < len(cells))).all()):
@@ -43,7 +43,7 @@ def sound(problem: Problem, state: State) -> State:
         raise Impossible("a leaf's inner values lie outside its bounds")
     if not bool((leaves.rem >= 0).all() & (leaves.stale >= FRESH).all()):
         raise Impossible("a remainder is negative, or an age")
-    place = points.x.reshape(len(points.x), -1)
+    place = points.x.reshape(len(points.x), outer.shape[1])
     inside = (outer[points.cell, :, 0] <= place) & (place <= outer[points.cell, :, 1])
     if not bool(inside.all()):
         raise Impossible("a point lies outside its cell")

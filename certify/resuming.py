@@ -322,7 +322,10 @@ def _read(path: str, question: dict[str, str]) -> dict[str, Section]:
             raw = file.read(128)
             line = LINE.match(raw)
             if line is None:
-                raise _unreadable(path, "it does not begin like one")
+                raise UnreadableFile(
+                    f"{path}: not the state of a search, and left as it is; name another file "
+                    "with --resume"
+                )
             if os.fstat(file.fileno()).st_size > MOST_BYTES:
                 raise _unreadable(path, f"more than {MOST_BYTES >> 30} GiB")
             file.seek(line.end())
@@ -375,11 +378,8 @@ def _same(path: str, asked: dict[str, str], question: dict[str, str]) -> None:
     Raises:
         BadRequest: naming everything in which they differ.
     """
-    differ = [
-        f"{name}: {ascii(asked.get(name, ''))[:80]} there, {ascii(question.get(name, ''))[:80]} here"
-        for name in sorted({*asked, *question})
-        if asked.get(name) != question.get(name)
-    ]
+    pairs = [(n, asked.get(n, ""), question.get(n, "")) for n in sorted({*asked, *question})]
+    differ = [f"{n}: {ascii(a)[:80]} there, {ascii(b)[:80]} here" for n, a, b in pairs if a != b]
     if differ:
         raise BadRequest(
             f"{path}: the state of another search: {'; '.join(differ)}; ask the same question, "

@@ -169,8 +169,8 @@ def _search(report: Report) -> str:
     before = f" after {outcome.before:.2f} s of earlier runs" if outcome.before else ""
     says = (
         f"{outcome.state.boxes} boxes, {len(outcome.state.leaves)} leaves, "
-        f"{outcome.seconds:.2f} s{before}, stopped by {outcome.stopped_by}; all {outcome.samples} samples "
-        "lie inside the enclosures"
+        f"{outcome.seconds:.2f} s{before}, stopped by {outcome.stopped_by}; "
+        f"all {outcome.samples} samples lie inside the enclosures"
     )
     return block("search", [says])
 
