@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import fields, replace
 
@@ -146,9 +144,8 @@ def test_the_digest_of_a_problem_sees_every_part(model):
     problem = check(model, "exp", replace(OPTIONS, gap=0.5)).outcome.problem
     graph = problem.graph
     seen = {problem_digest(problem), problem_digest(replace(problem, cells=problem.cells[:2]))}
-    seen |= {
-        problem_digest(replace(problem, **{n: 3})) for n in ("order", "back", "margin", "floor")
-    }
+    ways = ("order", "back", "margin", "floor")
+    seen |= {problem_digest(replace(problem, **{n: 3})) for n in ways}
     for place, node in enumerate(graph.nodes):
         for field in fields(node.primitive):
             value = getattr(node.primitive, field.name)
@@ -303,18 +300,18 @@ def test_on_the_command_line(tiny_file, tmp_path):
 
 def test_two_processes_with_one_state(tiny_file, tmp_path):
     """The second one is refused; when the first one is killed the file is free again."""
-    program = (
-        "import sys, time\nfrom certify.resuming import kept\n"
-        "with kept(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)\n"
-    )
-    state = str(tmp_path / "state")
-    held = subprocess.Popen([sys.executable, "-c", program, state], stdout=subprocess.PIPE)
-    try:
-        assert held.stdout.readline() == b"held\n"
-        command = ["check", str(tiny_file), "--target", "exp", "--cells", "2", "--resume", state]
-        refused = CliRunner().invoke(app, command)
-        assert refused.exit_code == 2 and "another process keeps its search" in refused.output
-    finally:
-        held.kill()
-        held.wait()
-    assert CliRunner().invoke(app, command).exit_code == 0
+    state, ours = str(tmp_path / "state"), os.pipe()
+    child = os.fork()
+    if not child:
+        with resuming.kept(state):
+            os.write(ours[1], b"held")
+            time.sleep(60)
+        os._exit(0)
+    os.read(ours[0], 4)
+    command = ["check", str(tiny_file), "--target", "exp", "--cells", "2", "--resume", state]
+    refused = CliRunner().invoke(app, command)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert refused.exit_code == 2 and "another process keeps its search" in refused.output
+    with resuming.kept(state):
+        pass
