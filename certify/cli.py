@@ -13,7 +13,7 @@ import typer
 from certify.interrupting import twice
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
-from theory.terminal import INTERNAL_ERROR, fail, table, told
+from theory.terminal import INTERNAL_ERROR, enough_memory, fail, table, told
 
 app = typer.Typer(
     help="Proven bounds for trained networks.",
@@ -97,6 +97,7 @@ def check(
         destination(certificate)
     if segment is not None and curve is not None:
         raise BadRequest("--segment and --curve exclude each other")
+    enough_memory()
     from certify import checking
     from certify.options import Options
     from certify.resuming import kept
@@ -198,6 +199,7 @@ def enclose(
     Exit code: 0 both ends are closed to the gap, 3 they are not within the budget.
     """
     place = None if json in (None, "-") else destination(json)
+    enough_memory()
     from certify import ranges
     from certify.options import Options
     from certify.run import Limits
@@ -238,6 +240,7 @@ def convert(
     Exit code: 0 written, 2 usage or unreadable, 4 unsupported; then nothing is written.
     """
     destination(out)
+    enough_memory()
     from certify.frontend import convert as conversion
 
     source = conversion.Source(checkpoint, arch, conversion.parse_shape(shape), key)
@@ -273,6 +276,7 @@ def selftest(
 
     Exit code: 0 all is as the engine believes, 5 something is not; then it says what to do.
     """
+    enough_memory()
     from certify import selftest as tests
 
     results = []
