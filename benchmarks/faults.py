@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE.parent / "tests" / "support"))
 
 def main() -> int:
     """Run the trials; 0 if nothing failed."""
-    from faulty import TRIALS, run
+    from faulty import TRIALS, Task, run
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=50, help="of each kind")
@@ -25,8 +25,9 @@ def main() -> int:
     options = parser.parse_args()
     counts = {name: options.trials for name in TRIALS if options.only in (None, name)}
     failed, notes = collections.Counter(), collections.defaultdict(list)
+    task = Task(HERE.parent / "probes" / "zoo" / "sin3.pt", "sin(3*x)", 32, 1e-7)
     with tempfile.TemporaryDirectory() as folder:
-        for name, number, wrong, note in run(counts, Path(folder), options.seed):
+        for name, number, wrong, note in run(counts, Path(folder), task, options.seed):
             notes[name].append(note)
             if wrong:
                 failed[name] += 1
@@ -45,9 +46,9 @@ def summary(notes: list[str]) -> str:
     lost = [float(note.split()[1]) for note in notes if note.startswith("lost ")]
     counted = collections.Counter(n for n in notes if n and not n.startswith("lost "))
     parts = [f"{count} x {note}" for note, count in counted.most_common(6)]
-    return "; ".join(
-        [*([f"work lost by a kill: at most {max(lost):.1f} s"] if lost else []), *parts]
-    )
+    if lost:
+        parts.insert(0, f"{len(lost)} kills, work lost at most {max(lost):.1f} s")
+    return "; ".join(parts)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class Store:
             found = json.loads(text)
             whole = found["schema"] == SCHEMA and isinstance(found["result"], dict)
             same = found["settings"] == json.loads(json.dumps(content))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             whole = same = False
         if not (whole and same):
             raise BadRequest(f"{file} is not the result its name says; remove it to measure again")

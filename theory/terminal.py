@@ -18,8 +18,8 @@ INTERNAL_ERROR = 5
 INTERRUPTED = 130
 CLOSED_PIPE = 141
 OUT_OF_MEMORY = (
-    "out of memory: no result was written; give the process more (ulimit -v), take a smaller model, "
-    "fewer --cells, or a lower --memory"
+    "out of memory: no result was written; give the process more (ulimit -v), take a smaller "
+    "model, fewer --cells, or a lower --memory"
 )
 SPARE = 1 << 27
 LEAST, A_THREAD = 1 << 30, 64 << 20

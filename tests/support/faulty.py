@@ -505,7 +505,9 @@ TRIALS: dict[str, Callable[[World, random.Random], tuple[str, str]]] = {
 }
 
 
-def run(counts: dict[str, int], folder: Path, seed: int = 0) -> Iterator[tuple[str, int, str, str]]:
+def run(
+    counts: dict[str, int], folder: Path, task: Task, seed: int = 0
+) -> Iterator[tuple[str, int, str, str]]:
     """(what, number, failure, note) of every trial."""
     world = World(folder, task)
     for name, count in counts.items():
