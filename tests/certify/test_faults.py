@@ -69,6 +69,22 @@ def test_the_second_interrupt_ends_the_process(tmp_path):
     assert "stopped at once" in (tmp_path / "err").read_text()
 
 
+def test_the_checker_alone_is_interrupted_in_words(tmp_path, monkeypatch):
+    import runpy
+
+    import certify.checker.check as checker
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checker, "verify", interrupted)
+    monkeypatch.setattr("sys.argv", ["certify.checker", "model.cert.json"])
+    streams = (tmp_path / "out", tmp_path / "err")
+    command = lambda: runpy.run_module("certify.checker", run_name="__main__")  # noqa: E731
+    assert ended(forked(command, streams)) == 130
+    assert (tmp_path / "err").read_text() == "interrupted: nothing is proved\n"
+
+
 def test_interrupts_are_as_before_afterwards():
     @twice
     def command():

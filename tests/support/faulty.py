@@ -55,8 +55,9 @@ def forked(work: Callable[[], None], streams: tuple[Path, Path] | None = None) -
 
         traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
         os._exit(code)
 
 
@@ -507,15 +508,11 @@ TRIALS: dict[str, Callable[[World, random.Random], tuple[str, str]]] = {
 }
 
 
-def run(
-    counts: dict[str, int], folder: Path, task: Task, seed: int = 0
-) -> Iterator[tuple[str, int, str, str]]:
-    """(what, number, failure, note) of every trial."""
-    world = World(folder, task)
-    for name, count in counts.items():
-        for number in range(count):
-            try:
-                wrong, note = TRIALS[name](world, random.Random(f"{seed} {name} {number}"))
-            except Exception as error:  # noqa: BLE001
-                wrong, note = f"{type(error).__name__}: {error}", ""
-            yield name, number, wrong, note
+def run(world: World, name: str, count: int, seed: int = 0) -> Iterator[tuple[int, str, str]]:
+    """(number, failure, note) of every trial of one kind."""
+    for number in range(count):
+        try:
+            wrong, note = TRIALS[name](world, random.Random(f"{seed} {name} {number}"))
+        except Exception as error:  # noqa: BLE001
+            wrong, note = f"{type(error).__name__}: {error}", ""
+        yield number, wrong, note
