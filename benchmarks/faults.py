@@ -12,8 +12,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))
 
-#: Kinds with a training or a whole run in each trial: one trial of them for so many of others.
-SLOW = {"kill -9 while training (probes train)": 5, "kill -9 in the experiments (probes paper)": 5}
+#: Kills that take little time; of everything else there is one trial for SHARE of these.
+OFTEN = ("kill -9 while searching (--resume)", "kill -9 while writing a file")
+SHARE = 5
 
 
 def main() -> int:
@@ -24,14 +25,16 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=50, help="of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=TRIALS)
+    parser.add_argument("--quick", action="store_true", help="a smaller model to search")
     parser.add_argument("--output", type=Path, default=HERE / "reliability" / "faults.json")
     options = parser.parse_args()
     counts = {
-        name: max(1, options.trials // SLOW.get(name, 1))
+        name: options.trials if name in OFTEN else max(1, options.trials // SHARE)
         for name in TRIALS
         if options.only in (None, name)
     }
-    task = Task(HERE.parent / "probes" / "zoo" / "sin3.pt", "sin(3*x)", 32, 1e-7)
+    zoo = Task(HERE.parent / "probes" / "zoo" / "sin3.pt", "sin(3*x)", 32, 1e-7)
+    task = Task() if options.quick else zoo
     rows, bad = [], 0
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), task)
