@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from theory.errors import BadRequest
 
@@ -64,10 +66,9 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
 
 @contextmanager
 def alone(lock: str | os.PathLike[str], busy: str) -> Iterator[None]:
-    """Hold the file `lock`, made if need be, for this process alone.
+    """Hold the file `lock`, made if need be and removed at the end, for this process alone.
 
-    The system lets go of it when the process ends, however it ends. The empty file stays: taking
-    it away would let a third process lock another file of the same name.
+    The system lets go of it when the process ends, however it ends.
 
     Args:
         lock: the file.
@@ -76,18 +77,34 @@ def alone(lock: str | os.PathLike[str], busy: str) -> Iterator[None]:
     Raises:
         BadRequest: another process holds it, or it cannot be made.
     """
-    try:
-        file = open(lock, "a")  # noqa: SIM115
-    except (OSError, ValueError) as error:
-        raise BadRequest(f"cannot write {lock}: {_reason(error)}") from None
-    with file:
+    with _locked(lock, busy):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(lock)
+
+
+def _locked(lock: str | os.PathLike[str], busy: str) -> IO[str]:
+    """The open file, locked, and still the one of that name: its last holder removed it."""
+    while True:
+        try:
+            file = open(lock, "a")  # noqa: SIM115
+        except (OSError, ValueError) as error:
+            raise BadRequest(f"cannot write {lock}: {_reason(error)}") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.exists(lock) and os.path.samestat(os.fstat(file.fileno()), os.stat(lock)):
+                return file
         except BlockingIOError:
+            file.close()
             raise BadRequest(busy) from None
+        except FileNotFoundError:  # removed between the two looks at it
+            pass
         except OSError as error:
+            file.close()
             raise BadRequest(f"cannot lock {lock}: {_reason(error)}") from None
-        yield
+        file.close()
 
 
 def _reason(error: Exception) -> str:

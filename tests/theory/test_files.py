@@ -78,5 +78,24 @@ def test_alone_keeps_others_out(tmp_path):
             pass
     with alone(tmp_path / "lock", "busy"):
         pass
+    assert os.listdir(tmp_path) == []
     with pytest.raises(BadRequest, match="cannot write"), alone(tmp_path / "no" / "lock", "busy"):
         pass
+
+
+def test_a_lock_on_a_file_that_was_removed_is_no_lock(tmp_path, monkeypatch):
+    """The holder removes the file between another's opening and locking it."""
+    import fcntl
+
+    true, path = fcntl.flock, tmp_path / "lock"
+
+    def late(file, how):
+        monkeypatch.setattr(fcntl, "flock", true)
+        os.unlink(path)
+        true(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with alone(path, "busy"):
+        assert path.exists()
+        with pytest.raises(BadRequest, match="busy"), alone(path, "busy"):
+            pass
