@@ -21,6 +21,7 @@ from certify.frontend.curve import points
 from certify.frontend.target import compare, model_graph
 from certify.goal import Brackets
 from certify.options import Options, partition
+from certify.resuming import StateFile, question
 from certify.run import Outcome, Progress, search
 from certify.sampling import sandwich
 from certify.search import Problem
@@ -31,6 +32,8 @@ from certify.windows import as_windows
 from theory.several import find_target_of
 from theory.targets import Target
 from theory.windows import Pair, Windows
+
+AT_ONCE = 1e-3  # seconds for the slopes once the search before them was interrupted
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,8 @@ def check(
     target: Target | str,
     options: Options | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
+    *,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Bracket sup |model - target| and the variation on every cell, and decide the claims.
 
@@ -120,6 +125,7 @@ def check(
         target: a target, a name, or an expression in x; for several inputs in x1, x2, ...
         options: what to ask.
         watch: told after every step of the search.
+        resume: a file that the search is kept in and goes on from (`certify.resuming`).
 
     Returns:
         the report; its numbers hold whether the search finished or was stopped.
@@ -144,11 +150,17 @@ def check(
     whole = options.domain[1] - options.domain[0]
     if options.windows is not None and options.windows > whole:
         raise BadRequest(f"--windows {options.windows:g} is wider than the domain, {whole:g}")
+    if resume is not None:
+        cells = partition(*options.domain, options)
+        keeper = StateFile(resume, question(model, target.expression, options, cells))
+        options = replace(options, limits=replace(options.limits, keeper=keeper))
     shape = structure(model_graph(model, options.output))
     outcome = check_graph(model, target.expression, options, watch)
     steep = None
     if options.wants_slopes:
-        steep = slopes(model, target.expression, options, outcome.cells, watch)
+        hurry = replace(options, limits=replace(options.limits, budget=AT_ONCE))
+        left = hurry if outcome.stopped_by == "interrupt" else options
+        steep = slopes(model, target.expression, left, outcome.cells, watch)
     found = plateaus(outcome.known, options.tau)
     windows = as_windows(outcome.state, outcome.known) if variables == 1 else None
     evidence = Evidence(outcome.known, outcome.state.points, shape, target, steep)

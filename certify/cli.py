@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
+from certify.interrupting import twice
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
-from theory.terminal import INTERNAL_ERROR, fail, table, told
+from theory.terminal import INTERNAL_ERROR, enough_memory, fail, table, told
 
 app = typer.Typer(
     help="Proven bounds for trained networks.",
@@ -36,6 +37,7 @@ Ends = Annotated[
 
 @app.command()
 @told
+@twice
 def check(
     model: Model,
     target: Annotated[str, typer.Option(help="A name (see certify targets) or an expression.")],
@@ -82,19 +84,26 @@ def check(
     verify: Annotated[
         bool, typer.Option("--verify", help="Have the independent checker prove all again.")
     ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="STATE", help="Keep the search in this file; go on from it."),
+    ] = None,
 ) -> None:
     """Bracket the distance of a model from a target, with proof, and decide claims about it.
 
     Exit code: 0 every claim is proved (without claims: the bracket is closed), 1 a claim is
-    refuted, 2 usage or file, 3 undecided, 4 unsupported model, 5 internal error.
+    refuted, 2 usage or file, 3 undecided, 4 unsupported model, 5 internal error. Ctrl-C ends the
+    search and reports what is proved so far; a second one ends the command.
     """
     place = None if json in (None, "-") else destination(json)
     if certificate is not None:
         destination(certificate)
     if segment is not None and curve is not None:
         raise BadRequest("--segment and --curve exclude each other")
+    enough_memory()
     from certify import checking
     from certify.options import Options
+    from certify.resuming import kept
     from certify.run import Limits
 
     if segment is None and curve is None:
@@ -120,12 +129,19 @@ def check(
         limits=Limits(budget, memory),
     )
     _threads(jobs)
-    with _progress() as watch:
-        report = checking.check(subject, wanted, options, watch)
+    with kept(resume), _progress() as watch:
+        report = checking.check(subject, wanted, options, watch, resume=resume)
     from certify.report import data, text
     from certify.report.proof import prove
 
-    proved = prove(report, certificate, verify)
+    keeper = report.options.limits.keeper
+    if keeper and keeper.failure:
+        typer.echo(f"the search is not kept: {keeper.failure}", err=True)
+    try:
+        proved = prove(report, certificate, verify)
+    except BadRequest:  # a full disk takes the certificate, but not the report
+        _deliver(data.as_data(report), text.render(report), json, place)
+        raise
     _deliver(data.as_data(report, proved.data), text.render(report) + proved.words, json, place)
     if verify and not proved.data["checked"]:
         says = "the checker does not accept the certificate, for the reason above"
@@ -185,6 +201,7 @@ def enclose(
     Exit code: 0 both ends are closed to the gap, 3 they are not within the budget.
     """
     place = None if json in (None, "-") else destination(json)
+    enough_memory()
     from certify import ranges
     from certify.options import Options
     from certify.run import Limits
@@ -225,6 +242,7 @@ def convert(
     Exit code: 0 written, 2 usage or unreadable, 4 unsupported; then nothing is written.
     """
     destination(out)
+    enough_memory()
     from certify.frontend import convert as conversion
 
     source = conversion.Source(checkpoint, arch, conversion.parse_shape(shape), key)
@@ -251,6 +269,27 @@ def targets() -> None:
     table(("target", "expression", "domain"), rows)
 
 
+@app.command()
+@told
+def selftest(
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+) -> None:
+    """Test this installation: rounding, exp and log, matrix products, a proof; half a minute.
+
+    Exit code: 0 all is as the engine believes, 5 something is not; then it says what to do.
+    """
+    enough_memory()
+    from certify import selftest as tests
+
+    results = []
+    for result in tests.selftest(seed):
+        typer.echo(tests.line(result))
+        results.append(result)
+    failed = [result for result in results if not result.passed]
+    if failed:
+        fail(tests.advice(failed), INTERNAL_ERROR)
+
+
 def _along(
     model: str,
     target: str,
@@ -271,9 +310,11 @@ def _deliver(data: dict, words: str, json: str | None, place: Path | None) -> No
     """JSON to its place, words to stdout; with --json - nothing but JSON."""
     from certify.report.data import as_text
 
-    if place is not None:
-        replace_file(place, as_text(data).encode())
-    typer.echo(as_text(data) if json == "-" else words, nl=json != "-")
+    try:
+        if place is not None:
+            replace_file(place, as_text(data).encode())
+    finally:
+        typer.echo(as_text(data) if json == "-" else words, nl=json != "-")
 
 
 def _threads(jobs: int) -> None:

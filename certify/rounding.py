@@ -1,7 +1,7 @@
 """Rounding errors of float64, bounded; the only file that reasons about them.
 
-The model is IEEE 754 binary64, round to nearest, for + - * / and sqrt (and fused
-multiply-add, in any order of summation):
+The model is IEEE 754 binary64, round to nearest, for + - * / (and fused multiply-add, in any
+order of summation):
 
     fl(a op b) = (a op b)(1 + d) + e,   |d| <= U,   |e| <= 2**-1022,
 
@@ -10,6 +10,10 @@ of n factors (1 + d) differs from 1 by at most gamma(n) = n U / (1 - n U) (Higha
 Stability of Numerical Algorithms, 2nd ed., 2002, lemma 3.1). An inner product of n terms
 computed in any order errs by at most gamma(n) times the sum of the absolute products
 (section 3.1), plus n underflows.
+
+torch.sqrt is not always rounded to nearest: MKL's vector form, which torch calls on x86, was off
+by up to 0.53 units in the last place (torch 2.13, AVX-512). It is believed within one, which is
+2 U relatively, and every bound here counts a root as two roundings.
 
 An enclosure carries its errors as a bound r >= 0. Bounds are themselves computed in float64;
 `up` makes them bounds again. Overflow gives inf or nan; `no_nan` turns both into

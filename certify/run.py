@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -37,12 +38,39 @@ UNASKED = 1 / 30  # of the budget, for the longest plateau where it was not aske
 GRID = 1024  # plain float64 samples that suggest where extremes are
 
 
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """All that the loop goes on from: the state, and its pace, on which no bound depends.
+
+    orders: gains measured so far; batch: leaves split together, None if that is not known yet;
+    before: seconds spent in earlier processes.
+    """
+
+    state: State
+    orders: Orders
+    batch: int | None = None
+    before: float = 0.0
+
+
+class Keeper(Protocol):
+    """Where searches are kept, to go on from (`certify.resuming`)."""
+
+    span: float
+
+    def found(self, problem: Problem, goal: Goal) -> Loop | None:
+        """Where the search for this problem was left, if it was begun."""
+
+    def put(self, problem: Problem, goal: Goal, loop: Loop, last: bool = False) -> None:
+        """Keep it: now and then, and at last for certain."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """budget in seconds; memory in MiB for the search's own tensors."""
+    """budget in seconds; memory in MiB for the search's own tensors; where it is kept."""
 
     budget: float = 60.0
     memory: float = 4096.0
+    keeper: Keeper | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +89,7 @@ class Outcome:
 
     stopped_by: "closed" (every bracket), "budget", "memory", "interrupt", or "resolution" (no
     leaf that matters can be improved in float64). closed_after: seconds until the sup-error
-    bracket closed, or None.
+    bracket closed, or None. before: seconds of earlier processes that it went on from.
     """
 
     state: State
@@ -69,6 +97,7 @@ class Outcome:
     seconds: float
     stopped_by: str
     closed_after: float | None
+    before: float
 
 
 def box_bytes(graph: Graph, order: int) -> int:
@@ -128,14 +157,18 @@ def search(
 
     Every state on the way is valid, and the last one is returned.
     """
-    began = time.perf_counter()
-    latest: list[State] = [start(problem, FIRST)]
+    began, keeper = time.perf_counter(), limits.keeper
+    found = keeper.found(problem, goal) if keeper else None
+    before = found.before if found else 0.0
+    latest: list[Loop] = [found or Loop(start(problem, FIRST), Orders(candidates(problem.variables)))]
     closed_after: float | None = None
     stopped_by = "closed"
     try:
-        for state, known, about_sup in _states(problem, goal, limits, latest[0], began):
-            latest[0] = state
+        for loop, known, about_sup in _states(problem, goal, limits, latest[0], began):
+            latest[0], state = loop, loop.state
             seconds = time.perf_counter() - began
+            if keeper:
+                keeper.put(problem, goal, replace(loop, before=before + seconds))
             if closed_after is None and not about_sup:
                 closed_after = seconds
             watch(Progress(seconds, state.boxes, len(state.leaves), known))
@@ -146,7 +179,10 @@ def search(
         stopped_by = "interrupt"
     except MemoryError:
         stopped_by = "memory"
-    state = latest[0]
+    if keeper:
+        spent = before + time.perf_counter() - began
+        keeper.put(problem, goal, replace(latest[0], before=spent), last=True)
+    state = latest[0].state
     known = brackets(state, len(problem.cells))
     if stopped_by == "closed" and not settled(known, goal):
         stopped_by = "resolution"
@@ -155,7 +191,7 @@ def search(
     known = brackets(state, len(problem.cells))
     if not bool(goal.closed(*torch.tensor(known.sup, dtype=torch.float64))):
         closed_after = None
-    return Outcome(state, known, time.perf_counter() - began, stopped_by, closed_after)
+    return Outcome(state, known, time.perf_counter() - began, stopped_by, closed_after, before)
 
 
 def settled(known: Brackets, goal: Goal) -> bool:
@@ -173,15 +209,15 @@ def affordable(
 
 
 def _states(
-    problem: Problem, goal: Goal, limits: Limits, state: State, began: float
-) -> Iterator[tuple[State, Brackets, bool]]:
+    problem: Problem, goal: Goal, limits: Limits, loop: Loop, began: float
+) -> Iterator[tuple[Loop, Brackets, bool]]:
     """Ever better states, each with its brackets and whether the sup error is still open."""
-    cells = len(problem.cells)
-    state = State(state.leaves, first_points(problem, goal), state.boxes)
-    orders = Orders(candidates(problem.variables))
+    cells, state, orders = len(problem.cells), loop.state, loop.orders
+    if not len(state.points.x):
+        state = State(state.leaves, first_points(problem, goal), state.boxes)
     fits = limits.memory * 2**20 / box_bytes(problem.graph, orders.candidates[0])
     entries = sum(_size(node.shape) for node in problem.graph.nodes)
-    batch = max(1, min(BATCH, int(fits), CAUTIOUS // entries))
+    batch = max(1, min(BATCH, int(fits), loop.batch or CAUTIOUS // entries))
     left = limits.budget * (1 if goal.asked else UNASKED)  # for windows
     while True:
         tick, known = time.perf_counter(), brackets(state, cells)
@@ -189,7 +225,7 @@ def _states(
         windows = goal.plateaus and problem.variables == 1 and left > 0 and not len(todo.which)
         if windows:
             todo = open_windows(state, goal, known)
-        yield state, known, todo.about_sup and len(todo.which) > 0
+        yield Loop(state, orders, batch), known, todo.about_sup and len(todo.which) > 0
         if not len(todo.which):
             return
         if len(state.leaves) * 400 > limits.memory * 2**20:
@@ -212,9 +248,11 @@ def _states(
         if trial:
             parents, spent = before.leaves.take(chosen), time.perf_counter() - tick
             orders = orders.measured(order, parents, new, spent, len(todo.which))
-        # A batch should outlast neither a tenth of the budget nor what is left of it.
+        # A batch should outlast neither a tenth of the budget nor what is left of it, nor what
+        # may be lost when the process is killed.
         now = time.perf_counter()
         left -= now - tick if windows else 0
         span = min(limits.budget / 10, limits.budget - (now - began))
+        span = min(span, limits.keeper.span) if limits.keeper else span
         pace = max((now - tick) / max(1, len(new)), 1e-9)
         batch = max(1, min(BATCH, int(fits), int(span / pace)))

@@ -18,8 +18,8 @@ from certify.frontend.target import compare
 from certify.goal import NEGLIGIBLE, Brackets, Goal, brackets
 from certify.options import Options
 from certify.rounding import below
-from certify.run import Outcome, Progress, search
-from certify.search import MODEL, TARGET, Leaves, Problem, step
+from certify.run import Loop, Outcome, Progress, search
+from certify.search import MODEL, TARGET, Leaves, Problem, State, step
 from certify.witnesses import pin
 from theory.windows import Pair
 
@@ -94,12 +94,7 @@ def slopes(
     problem = Problem(graph, cells, margin=MARGIN, floor=floor)
     goal = Goal(options.gap, options.abs_gap, tau=options.tau, sup=False, plateaus=False)
     outcome = search(problem, goal, options.limits, watch)
-    state = outcome.state
-    while time.perf_counter() - began < options.limits.budget:
-        which = _undecided(state.leaves, options.tau if both else None)
-        if not len(which):
-            break
-        state, _ = step(problem, state, which, 0.0)
+    state = _signs(problem, goal, outcome, options, both)
     state = pin(problem, state, options.limits.budget / 10)
     known, leaves = brackets(state, len(cells)), state.leaves
     outcome = replace(outcome, state=state, known=known, seconds=time.perf_counter() - began)
@@ -118,6 +113,24 @@ def slopes(
         _runs(leaves, ~slow & ~fast),
         both,
     )
+
+
+def _signs(problem: Problem, goal: Goal, outcome: Outcome, options: Options, both: bool) -> State:
+    """The outcome's state with leaves split where a sign or the ratio is not decided, for what is
+    left of the budget; Ctrl-C ends it."""
+    began, state, limits = time.perf_counter() - outcome.seconds, outcome.state, options.limits
+    try:
+        while outcome.stopped_by != "interrupt" and time.perf_counter() - began < limits.budget:
+            which = _undecided(state.leaves, options.tau if both else None)
+            if not len(which):
+                break
+            state, _ = step(problem, state, which, 0.0)
+            if limits.keeper:
+                before = outcome.before + time.perf_counter() - began
+                limits.keeper.put(problem, goal, Loop(state, before=before))
+    except KeyboardInterrupt:
+        pass
+    return state
 
 
 def _ratio(leaves: Leaves, tau: float) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from probes.cli_paper import paper
 from probes.cli_tokens import train_tokens
 from theory.errors import BadRequest
 from theory.files import destination
-from theory.terminal import told
+from theory.terminal import enough_memory, told
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,6 +93,7 @@ def train(
     given the recipe sets it. Equal options give equal weights on the same machine.
     """
     file = destination(output)
+    enough_memory()
     if not 1 <= threads <= 1024:
         raise BadRequest(f"threads must be between 1 and 1024, not {threads}")
     given = _given(context)

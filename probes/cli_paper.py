@@ -11,7 +11,7 @@ import typer
 from probes.cli_tokens import bar
 from theory.errors import BadRequest
 from theory.files import replace_file
-from theory.terminal import INTERRUPTED, fail
+from theory.terminal import INTERRUPTED, enough_memory, fail
 
 if TYPE_CHECKING:
     from probes.paper import Grid, Outcome
@@ -60,6 +60,7 @@ def paper(
         raise BadRequest(
             f"certify-curves must be between 1 and {MOST_CURVES}, not {certify_curves}"
         )
+    enough_memory()
     seconds = (math.inf if full else MINUTES_20) if budget is None else budget
 
     import torch

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from theory.errors import BadRequest
-from theory.files import destination
+from theory.files import alone, destination
 from theory.terminal import INTERRUPTED, fail
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def train_tokens(given: dict[str, Any], output: Path) -> None:
     ]  # fmt: skip
     torch.set_num_threads(given.get("threads", 1))
     try:
-        best, fitted, scores = _best(tried, checkpoint)
+        with _held(checkpoint):
+            best, fitted, scores = _best(tried, checkpoint)
     except KeyboardInterrupt:
         if checkpoint is None or not checkpoint.exists():
             raise
@@ -72,6 +73,15 @@ def train_tokens(given: dict[str, Any], output: Path) -> None:
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     typer.echo(_summary(output, best, fitted, scores, _measured(best, scored)))
+
+
+def _held(checkpoint: Path | None) -> AbstractContextManager:
+    """The checkpoint for this process alone."""
+    if checkpoint is None:
+        return nullcontext()
+    place = destination(checkpoint)
+    busy = f"another process trains with {checkpoint}; wait for it, or name another --checkpoint"
+    return alone(place.with_name(f".{place.name}.lock"), busy)
 
 
 def _best(

@@ -81,7 +81,11 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         run = _Run(setting)
         if checkpoint and (saved := checkpoints.read(checkpoint, setting.key)):
-            run.restore(saved)
+            try:
+                run.restore(saved)
+            except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError,
+                    ValueError) as error:  # fmt: skip
+                raise checkpoints.damaged(checkpoint, f"its state is incomplete: {error}") from None
         written = time.monotonic()
         while not run.ended():
             run.advance()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from theory.errors import BadRequest
-from theory.files import replace_file
+from theory.files import alone, replace_file
 
 SCHEMA = "plateau-experiment/1"
 PARTS = ("results", "checkpoints", "models")
@@ -44,17 +43,13 @@ class Store:
         try:
             for part in PARTS:
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
-            lock = open(self.folder / ".lock", "a")  # noqa: SIM115
         except OSError as error:
             raise BadRequest(f"cannot write to {self.folder}: {error.strerror}") from None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise BadRequest(
-                    f"another process is at work in {self.folder}; wait for it, or choose "
-                    "another folder with --output"
-                ) from None
+        busy = (
+            f"another process is at work in {self.folder}; wait for it, or choose another folder "
+            "with --output"
+        )
+        with alone(self.folder / ".lock", busy):
             # What a process killed in the middle of writing left behind.
             for part in PARTS:
                 for rest in (self.folder / part).glob("*.tmp"):
@@ -86,7 +81,7 @@ class Store:
             found = json.loads(text)
             whole = found["schema"] == SCHEMA and isinstance(found["result"], dict)
             same = found["settings"] == json.loads(json.dumps(content))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             whole = same = False
         if not (whole and same):
             raise BadRequest(f"{file} is not the result its name says; remove it to measure again")

@@ -34,7 +34,7 @@ MAX_EXPONENT = 64
 #: Literals lie between 10^-300 and 10^300; no constant exceeds 2^1024 or needs more bits.
 MAX_DECADE = 300
 MAX_BITS = 1024
-PATIENCE = 5.0  # seconds for reading one expression
+PATIENCE = 4.0  # seconds for reading one expression
 
 ACCEPTED = (
     ", numbers such as 0.1 or 1e-3, pi, e, + - * / ^, parentheses, and functions such as sin(3*x)"

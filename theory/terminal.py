@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -11,11 +12,19 @@ from typing import Any
 
 import typer
 
-from theory.errors import PlateauError
+from theory.errors import BadRequest, PlateauError
 
 INTERNAL_ERROR = 5
 INTERRUPTED = 130
 CLOSED_PIPE = 141
+OUT_OF_MEMORY = (
+    "out of memory: no result was written; give the process more (ulimit -v), take a smaller "
+    "model, fewer --cells, or a lower --memory"
+)
+SPARE = 1 << 27
+LEAST, A_THREAD = 1 << 30, 64 << 20
+NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "failed to map segment",
+             "out of memory", "bad_alloc")  # fmt: skip
 
 
 def told(command: Callable[..., None]) -> Callable[..., None]:
@@ -36,7 +45,11 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(CLOSED_PIPE) from None
         except typer.Exit:
             raise
+        except MemoryError:
+            fail(OUT_OF_MEMORY, PlateauError.exit_code)
         except Exception as problem:
+            if _of_memory(problem) or _nearly_full():
+                fail(OUT_OF_MEMORY, PlateauError.exit_code)
             if getattr(problem, "exit_code", None) == INTERNAL_ERROR:
                 fail(f"internal error: {problem}", INTERNAL_ERROR)
             # Only a mistake in this program gets here, and mending it needs the traceback.
@@ -46,9 +59,59 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _of_memory(problem: BaseException | None) -> bool:
+    """Whether memory ran out, in the words of torch, Z3, the loader of libraries or the system."""
+    while problem is not None:
+        if isinstance(problem, MemoryError) or any(w in str(problem).lower() for w in NO_MEMORY):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
+
+
+def enough_memory() -> None:
+    """Refuse a limit of memory (ulimit -v) under which torch and BLAS cannot even be loaded.
+
+    Where they run out they end the process themselves, OpenBLAS with exit code 1, which here
+    would mean REFUTED. LEAST is enough for one thread, measured; each other thread reserves more.
+
+    Raises:
+        BadRequest: the limit is lower.
+    """
+    try:
+        import resource
+    except ImportError:  # a system without limits
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(given) if given.isascii() and given.isdigit() else os.cpu_count() or 1
+    need = LEAST + max(0, threads - 1) * A_THREAD
+    if limit != resource.RLIM_INFINITY and limit < need:
+        raise BadRequest(
+            f"the process may use {limit >> 20} MiB (ulimit -v), and torch with {threads} threads "
+            f"needs {need >> 20} MiB; raise the limit, or set OMP_NUM_THREADS=1"
+        )
+
+
+def _nearly_full() -> bool:
+    """Whether the process is within SPARE of its limit of memory (ulimit -v).
+
+    Libraries that are loaded there fail in ways of their own, such as an error without words.
+    """
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError, ValueError):
+        return False
+    return limit != resource.RLIM_INFINITY and used > limit - SPARE
+
+
 def fail(message: str, code: int) -> None:
-    """Say why, and leave."""
-    typer.echo(message, err=True)
+    """Say why, and leave; the code is the same where nobody reads what is said."""
+    with contextlib.suppress(BrokenPipeError):
+        typer.echo(message, err=True)
     raise typer.Exit(code) from None
 
 

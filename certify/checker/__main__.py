@@ -18,4 +18,6 @@ if __name__ == "__main__":
         result = verify(options.certificate, options.jobs, options.sample)
     except PlateauError as error:
         sys.exit(print(error, file=sys.stderr) or 2)
+    except KeyboardInterrupt:
+        sys.exit(print("interrupted: nothing is proved", file=sys.stderr) or 130)
     sys.exit(print(in_words(result)) or int(not result.accepted))

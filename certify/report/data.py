@@ -129,6 +129,7 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
             "boxes": outcome.state.boxes,
             "leaves": len(outcome.state.leaves),
             "seconds": outcome.seconds,
+            "seconds_of_earlier_runs": outcome.before,
             "sup_error_closed_after": outcome.closed_after,
             "stopped_by": outcome.stopped_by,
         },

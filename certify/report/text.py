@@ -168,10 +168,11 @@ def _checks(report: Report) -> str:
 
 def _search(report: Report) -> str:
     outcome = report.outcome
+    before = f" after {outcome.before:.2f} s of earlier runs" if outcome.before else ""
     says = (
         f"{outcome.state.boxes} boxes, {len(outcome.state.leaves)} leaves, "
-        f"{outcome.seconds:.2f} s, stopped by {outcome.stopped_by}; all {outcome.samples} samples "
-        "lie inside the enclosures"
+        f"{outcome.seconds:.2f} s{before}, stopped by {outcome.stopped_by}; "
+        f"all {outcome.samples} samples lie inside the enclosures"
     )
     return block("search", [says])
 

@@ -1,6 +1,7 @@
 """Training by a recipe: deterministic, best weights kept, resumed as if never stopped."""
 
 import time
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -130,6 +131,43 @@ def test_checkpoints_of_other_settings_and_other_files_are_refused(tmp_path):
     torch.save({"weights": torch.zeros(2)}, file)
     with pytest.raises(BadRequest, match="not a checkpoint of `probes`"):
         fit(tiny(), checkpoint=file)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda found: found.pop("key"), "belongs to a training with other settings"),
+        (lambda found: found.pop("state"), "it holds no state"),
+        (lambda found: found.update(state=3), "it holds no state"),
+        (lambda found: found["state"].pop("step"), "its state is incomplete"),
+        (lambda found: found["state"].update(model={}), "its state is incomplete"),
+        (lambda found: found["state"].update(history=[1]), "its state is incomplete"),
+        (lambda found: found["state"].update(optimizer=None), "its state is incomplete"),
+    ],
+)
+def test_checkpoints_without_a_part_are_told(tmp_path, change, says):
+    """Found by the fuzzer: KeyError."""
+    with pytest.raises(Paused):
+        fit(tiny(), checkpoint=tmp_path / "c", deadline=0.0)
+    found = torch.load(tmp_path / "c", weights_only=True)
+    change(found)
+    torch.save(found, tmp_path / "c")
+    with pytest.raises(BadRequest, match=says):
+        fit(tiny(), checkpoint=tmp_path / "c")
+
+
+def test_a_changed_number_in_a_checkpoint_is_seen(tmp_path):
+    with pytest.raises(Paused):
+        fit(tiny(), checkpoint=tmp_path / "c", deadline=0.0)
+    data = bytearray((tmp_path / "c").read_bytes())
+    with zipfile.ZipFile(tmp_path / "c") as archive:
+        member = next(m for m in archive.infolist() if m.filename.endswith("data/0"))
+    name, more = data[member.header_offset + 26 :][:2], data[member.header_offset + 28 :][:2]
+    start = member.header_offset + 30 + int.from_bytes(name, "little")
+    data[start + int.from_bytes(more, "little")] ^= 1
+    (tmp_path / "c").write_bytes(data)
+    with pytest.raises(BadRequest, match="not a whole checkpoint"):
+        fit(tiny(), checkpoint=tmp_path / "c")
 
 
 def test_no_code_of_a_checkpoint_is_run(tmp_path):

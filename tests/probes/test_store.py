@@ -25,7 +25,9 @@ def test_keys_do_not_depend_on_order():
     assert content_key({"a": 1}) != content_key({"a": 1.5})
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "other"}', '{"result": {}}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"schema": "other"}', '{"result": {}}', "\xff", "[" * 100_000]
+)
 def test_damaged_results_are_named(tmp_path, text):
     with Store(tmp_path).opened() as store:
         file = tmp_path / "results" / f"{content_key({'a': 1})}.json"
