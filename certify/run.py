@@ -60,7 +60,7 @@ class Outcome:
 
     stopped_by: "closed" (every bracket), "budget", "memory", "interrupt", or "resolution" (no
     leaf that matters can be improved in float64). closed_after: seconds until the sup-error
-    bracket closed, or None.
+    bracket closed, or None. trace: (seconds, lo, hi), the sup-error bracket whenever it changed.
     """
 
     state: State
@@ -68,6 +68,7 @@ class Outcome:
     seconds: float
     stopped_by: str
     closed_after: float | None
+    trace: tuple[tuple[float, float, float], ...]
 
 
 def cell_of(cells: Tensor, x: Tensor) -> Tensor:
@@ -131,6 +132,7 @@ def search(
     began = time.perf_counter()
     latest: list[State] = [start(problem, FIRST)]
     closed_after: float | None = None
+    trace: list[tuple[float, float, float]] = []
     stopped_by = "closed"
     try:
         for state, known, about_sup in _states(problem, goal, limits, latest[0], began):
@@ -138,6 +140,8 @@ def search(
             seconds = time.perf_counter() - began
             if closed_after is None and not about_sup:
                 closed_after = seconds
+            if not trace or trace[-1][1:] != known.sup:
+                trace.append((seconds, *known.sup))
             watch(Progress(seconds, state.boxes, len(state.leaves), known))
             if seconds > limits.budget:
                 stopped_by = "budget"
@@ -155,7 +159,9 @@ def search(
     known = brackets(state, len(problem.cells))
     if not bool(goal.closed(*torch.tensor(known.sup, dtype=torch.float64))):
         closed_after = None
-    return Outcome(state, known, time.perf_counter() - began, stopped_by, closed_after)
+    seconds = time.perf_counter() - began
+    trace.append((seconds, *known.sup))
+    return Outcome(state, known, seconds, stopped_by, closed_after, tuple(trace))
 
 
 def settled(known: Brackets, goal: Goal) -> bool:
