@@ -79,6 +79,9 @@ def check(
     verify: Annotated[
         bool, typer.Option("--verify", help="Have the independent checker prove all again.")
     ] = False,
+    report_to: Annotated[
+        str | None, typer.Option("--report", metavar="PATH.html", help="Write a page to look at.")
+    ] = None,
 ) -> None:
     """Bracket the distance of a model from a target, with proof, and decide claims about it.
 
@@ -86,8 +89,9 @@ def check(
     refuted, 2 usage or file, 3 undecided, 4 unsupported model, 5 internal error.
     """
     place = None if json in (None, "-") else destination(json)
-    if certificate is not None:
-        destination(certificate)
+    for path in (certificate, report_to):
+        if path is not None:
+            destination(path)
     if segment is not None and curve is not None:
         raise BadRequest("--segment and --curve exclude each other")
     from certify import checking
@@ -124,6 +128,10 @@ def check(
     from certify.report.proof import prove
 
     proved = prove(report, certificate, verify)
+    if report_to is not None:
+        from certify.report.html import render
+
+        replace_file(report_to, render(report, proved.data).encode())
     _deliver(data.as_data(report, proved.data), text.render(report) + proved.words, json, place)
     if verify and not proved.data["checked"]:
         says = "the checker does not accept the certificate, for the reason above"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
@@ -67,7 +68,7 @@ def page(
         theorems=list(_theorems(data)),
         command=shown(again),
         placeholders="A.json and B.json stand for the two inputs." if segment else "",
-        verify=shown(f"certify verify {data['certificate']['path']}"),
+        verify=f"certify verify {shlex.quote(str(data['certificate']['path']))}",
         agreement=_agreement(data["sandwich"]["agreement"]),
     )  # fmt: skip
 
@@ -115,8 +116,8 @@ def _verdicts(data: dict[str, Any]) -> Iterator[dict[str, str | None]]:
     """Claims first, then what is always reported."""
     sup, found = data["sup_error"], data["plateaus"]
     lo, hi = _pair(sup)
-    witness = ", ".join(_plain(v) for v in sup["witness"] if v is not None)
-    bracket = f"sup error in {interval(lo, hi)}" + (f", witness {witness}" if witness else "")
+    witness = ", ".join(repr(float(v)) for v in sup["witness"] if v is not None)
+    bracket = f"sup error in {interval(lo, hi)}" + (f", witness x = {witness}" if witness else "")
     for claim in data["claims"]:
         why = bracket if claim["label"] == "within" else claim["reason"]
         yield {"verdict": claim["verdict"], "says": claim["says"], "why": why,
@@ -158,11 +159,11 @@ def _worst(cells: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield {
             "number": i,
             "where": _where(cell["box"]),
-            "error": interval(*_pair(cell["sup_error"])),
+            "error": interval(*_pair(cell["sup_error"]), most=6),
             "variation": interval(*ours, most=6),
             "target_variation": interval(*theirs, most=6),
             "share": _share(ours[0], theirs[1]),
-            "verdict": cell["plateau"].lower() if cell.get("deciding", True) else "decides nothing",
+            "verdict": cell["plateau"].lower(),
         }
 
 
@@ -197,11 +198,8 @@ def _domain(data: dict[str, Any]) -> list[list[Any]]:
 
 
 def _where(box: list[list[Any]]) -> str:
-    return " x ".join(f"[{_plain(lo)}, {_plain(hi)}]" for lo, hi in box)
-
-
-def _plain(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
+    """A box, to six digits: enough to find it."""
+    return " x ".join(f"[{float(lo):.6g}, {float(hi):.6g}]" for lo, hi in box)
 
 
 def _pair(bracket: dict[str, Any]) -> tuple[float, float]:

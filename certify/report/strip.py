@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from certify.verdict import Verdict
-from theory.claims import CellVerdict
+from theory.claims import CellVerdict, Verdict
 
-#: Sign and meaning, the one that is shown for a run of cells first.
+#: Sign and meaning. A run of cells shows the first of these that one of them has.
 SIGNS = {
     "_": "a plateau, proved",
     "?": "not decided",
     "/": "no plateau, proved",
-    ".": "decides nothing: the target is flat there",
+    ".": "flat target, decides nothing",
 }
 
 
 @dataclass(frozen=True)
 class Column:
-    """Cells first ... last - 1, drawn as one, with the most telling sign of any of them."""
+    """Cells first ... last - 1, drawn as one."""
 
     first: int
     last: int
@@ -36,7 +35,7 @@ def sign(cell: CellVerdict) -> str:
 
 
 def columns(cells: Sequence[CellVerdict], most: int) -> list[Column]:
-    """At most `most` columns of as many cells each, the last one perhaps of fewer."""
+    """At most `most` columns, of as many cells each, the last one perhaps of fewer."""
     per = -(-len(cells) // most)
     order = list(SIGNS)
     return [
@@ -49,17 +48,18 @@ def strip(cells: Sequence[CellVerdict], where: str, most: int = 64) -> list[str]
     """The line of signs, and what they mean.
 
     Args:
-        cells: in the order of the domain.
+        cells: in the order of the domain; at least one.
         where: the domain, for the legend.
         most: columns.
     """
     found = columns(cells, most)
-    per = found[0].last - found[0].first
-    each = "one sign each" if per == 1 else f"one sign for {per} cells"
-    more = "" if per == 1 or set("_?") & {c.sign for c in found} == set() else (
-        "; a sign earlier in this list hides the later ones"
-    )  # fmt: skip
-    meaning = [f"{s} {means}" for s, means in SIGNS.items() if any(c.sign == s for c in found)]
-    count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
-    legend = f"{count} on {where}, {each}: {'; '.join(meaning)}{more}"
-    return ["".join(c.sign for c in found), legend]
+    per = found[0].last
+    used = [s for s in SIGNS if any(c.sign == s for c in found)]
+    if len(cells) == 1:
+        count = "the one cell"
+    elif per == 1:
+        count = f"{len(cells)} cells, a sign each"
+    else:
+        count = f"{len(cells)} cells, a sign for {per}: the first of these that one of them has"
+    legend = "; ".join(f"{s} {SIGNS[s]}" for s in used)
+    return ["".join(c.sign for c in found), f"{count}, from {where}: {legend}"]
