@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
 from theory.terminal import INTERNAL_ERROR, fail, table, told
+
+if TYPE_CHECKING:
+    from certify.workers import Workers
 
 app = typer.Typer(
     help="Proven bounds for trained networks.",
@@ -25,7 +29,7 @@ app = typer.Typer(
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A file written by certify.export.")]
 Seconds = Annotated[float, typer.Option(help="Stop after about this many seconds.")]
 MiB = Annotated[float, typer.Option(metavar="MIB", help="Memory for the search's tensors.")]
-Jobs = Annotated[int, typer.Option(help="Threads; small models are fastest with one.")]
+Jobs = Annotated[int, typer.Option(help="Processes; they pay where a run takes long.")]
 Json = Annotated[str | None, typer.Option(metavar="PATH|-", help="Write the report as JSON.")]
 Output = Annotated[int | None, typer.Option(help="Number of the output, if there are several.")]
 Ends = Annotated[
@@ -64,6 +68,9 @@ def check(
     budget: Seconds = 60.0,
     memory: MiB = 4096.0,
     jobs: Jobs = 1,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a cluster that you trust.")
+    ] = None,
     output: Output = None,
     segment: Annotated[
         tuple[str, str] | None,
@@ -121,8 +128,8 @@ def check(
         output=output,
         limits=Limits(budget, memory),
     )
-    _threads(jobs)
-    with _progress() as watch:
+    with _workers(jobs, dask) as workers, _progress() as watch:
+        options = replace(options, limits=Limits(budget, memory, workers))
         report = checking.check(subject, wanted, options, watch)
     from certify.report import data, text
     from certify.report.proof import prove
@@ -200,8 +207,8 @@ def enclose(
     options = Options(
         domain=interval(box, "--box"), cells=1, gap=gap, abs_gap=abs_gap, limits=limits
     )
-    _threads(jobs)
-    with _progress() as watch:
+    with _workers(jobs) as workers, _progress() as watch:
+        options = replace(options, limits=Limits(budget, memory, workers))
         found = ranges.ranges(model, options, output, watch, derivative)
     _deliver(ranges.as_data(found), ranges.render(found), json, place)
     raise typer.Exit(0 if found.closed else 3)
@@ -282,12 +289,20 @@ def _deliver(data: dict, words: str, json: str | None, place: Path | None) -> No
     typer.echo(as_text(data) if json == "-" else words, nl=json != "-")
 
 
-def _threads(jobs: int) -> None:
+def _workers(jobs: int, dask: str | None = None) -> Workers:
+    """Who encloses boxes; a context that ends with them."""
     if jobs < 1:
         raise BadRequest(f"--jobs must be at least 1, not {jobs}")
     import torch
 
-    torch.set_num_threads(jobs)
+    from certify.workers import Here, Processes
+
+    torch.set_num_threads(1)
+    if dask is None:
+        return Here() if jobs == 1 else Processes(jobs)
+    from certify.cluster import Cluster
+
+    return Cluster(dask)
 
 
 @contextmanager

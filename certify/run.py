@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from certify.search import (
 )
 from certify.windows import harmless, open_windows
 from certify.witnesses import pin
+from certify.workers import Here, Workers
 
 FIRST = 64  # boxes to begin with
 BATCH = 256  # boxes enclosed together: large enough to amortize, small enough for the cache
@@ -38,10 +39,11 @@ GRID = 1024  # plain float64 samples that suggest where extremes are
 
 @dataclass(frozen=True)
 class Limits:
-    """budget in seconds; memory in MiB for the search's own tensors."""
+    """budget in seconds; memory in MiB for the search's own tensors; who encloses boxes."""
 
     budget: float = 60.0
     memory: float = 4096.0
+    workers: Workers = field(default_factory=Here, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +206,8 @@ def _states(
         chosen = todo.which[: min(batch, TRIAL) if trial else batch]
         chosen = affordable(problem, state, chosen, todo.tolerance, batch)
         try:
-            after, new = step(replace(problem, order=order), state, chosen, todo.tolerance)
+            ordered, by = replace(problem, order=order), limits.workers
+            after, new = step(ordered, state, chosen, todo.tolerance, by=by)
             more = new_points(problem, new, known, goal)
         except RuntimeError as error:  # torch's way to say that memory ran out
             if "allocate" not in str(error):

@@ -99,7 +99,7 @@ def slopes(
         which = _undecided(state.leaves, options.tau if both else None)
         if not len(which):
             break
-        state, _ = step(problem, state, which, 0.0)
+        state, _ = step(problem, state, which, 0.0, by=options.limits.workers)
     state = pin(problem, state, options.limits.budget / 10)
     known, leaves = brackets(state, len(cells)), state.leaves
     outcome = replace(outcome, state=state, known=known, seconds=time.perf_counter() - began)
