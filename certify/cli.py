@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from certify.cli_sweep import sweep
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
 from theory.terminal import INTERNAL_ERROR, fail, table, told
@@ -144,6 +145,9 @@ def check(
         says = "the checker does not accept the certificate, for the reason above"
         fail(f"internal error: {says}; please report this model", INTERNAL_ERROR)
     raise typer.Exit(report.exit_code)
+
+
+app.command()(told(sweep))
 
 
 @app.command()

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 
 from certify.checking import Report
 from certify.report import plots as drawing
+from certify.report.clean import shown
 from certify.report.command import command
 from certify.report.data import as_data
 from certify.report.numbers import interval, percent, rounded
@@ -84,15 +85,6 @@ def _environment() -> Environment:
     )
     found.filters |= {"anchor": anchor, "formulas": formulas}
     return found
-
-
-def shown(value: Any) -> Any:
-    """The same data with letters that cannot be printed, or that turn text around, replaced."""
-    if isinstance(value, str):
-        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
-    if isinstance(value, dict):
-        return {shown(key): shown(part) for key, part in value.items()}
-    return [shown(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def anchor(label: str) -> str:

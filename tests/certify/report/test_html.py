@@ -19,9 +19,10 @@ from certify import checking
 from certify.goal import brackets
 from certify.options import Options
 from certify.report import plots as drawing
+from certify.report.clean import shown
 from certify.report.command import command
 from certify.report.data import as_data
-from certify.report.html import formulas, page, render, shown
+from certify.report.html import formulas, page, render
 from certify.run import Limits
 from certify.search import DIFFERENCE, MODEL, Problem, start
 from theory.theorem import all_theorems
