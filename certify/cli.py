@@ -39,6 +39,14 @@ Ends = Annotated[
 ]
 
 
+def _cite(wanted: bool) -> None:
+    if wanted:
+        from certify.report.cite import bibtex
+
+        typer.echo(bibtex(), nl=False)
+        raise typer.Exit
+
+
 @app.command()
 @told
 def check(
@@ -90,6 +98,9 @@ def check(
     report_to: Annotated[
         str | None, typer.Option("--report", metavar="PATH.html", help="Write a page to look at.")
     ] = None,
+    cite: Annotated[
+        bool, typer.Option("--cite", is_eager=True, callback=_cite, help="Print BibTeX and end.")
+    ] = False,
 ) -> None:
     """Bracket the distance of a model from a target, with proof, and decide claims about it.
 

@@ -133,6 +133,7 @@ def test_any_failure_is_a_row(job, monkeypatch):
 
 def test_a_dead_process_is_one_row(job):
     """In real processes: the model that kills its process is named, the others are checked."""
+
     class Target(type(job.target)):
         """Kills whoever unpickles it."""
 
