@@ -145,7 +145,7 @@ def as_csv(rows: list[Row]) -> str:
             "model": f"./{model}" if model.startswith(("=", "+", "-", "@")) else model,
             "sup_error_lo": sup.get("lo"),
             "sup_error_hi": sup.get("hi"),
-            "witness": (sup.get("witness") or [None])[0],
+            "witness": " ".join(repr(v) for v in sup.get("witness") or () if v is not None),
             "longest_plateau_lo": longest.get("lo"),
             "longest_plateau_hi": longest.get("hi"),
             "claims": "; ".join(f"{k} {v}" for k, v in row["claims"].items()),

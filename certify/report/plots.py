@@ -1,77 +1,44 @@
-"""The report's drawings, as pixels and paths for the templates.
+"""The report's drawings over the domain, and of the bracket over time.
 
 Curves are plain float64 samples, for the eye. Boxes and straight lines are what was proved; where
-many leaves or cells share a pixel they are drawn as their hull, which is proved too.
+many leaves share a pixel they are drawn as their hull, which is proved too.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 
 from certify.checking import Report
 from certify.evaluate import evaluate
-from certify.report.axes import Axis, Tick, axis, boxes, line, stairs
+from certify.report.axes import Axis, axis, boxes, line, stairs
+from certify.report.bars import variation
+from certify.report.drawing import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Mark,
+    Plot,
+    across,
+    finished,
+    variable,
+)
 from certify.report.numbers import rounded
-from certify.report.strip import SIGNS, columns
 from certify.search import DIFFERENCE, MODEL, Leaves, Problem
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960, 78, 18, 16, 46
 SAMPLES = 641  # of a curve
 COLUMNS = 480  # leaves drawn next to each other
-TILES = 128  # cells drawn next to each other
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One thing drawn. kind: path, point, text or rect; cls: its class in the style sheet."""
-
-    kind: str
-    cls: str
-    d: str = ""
-    x: float = 0.0
-    y: float = 0.0
-    w: float = 0.0
-    h: float = 0.0
-    text: str = ""
-    title: str = ""
-    anchor: str = "start"
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A drawing with its axes, or the reason why there is none.
-
-    `legend` pairs a class with what it stands for; `says` is read to those who do not see it.
-    """
-
-    name: str
-    title: str
-    says: str
-    height: int = 0
-    missing: str = ""
-    x_label: str = ""
-    y_label: str = ""
-    x_ticks: tuple[Tick, ...] = ()
-    y_ticks: tuple[Tick, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    legend: tuple[tuple[str, str], ...] = ()
-    note: str = ""
-    width: int = WIDTH
-    left: int = LEFT
-    right: int = WIDTH - RIGHT
-    top: int = TOP
-    bottom: int = 0
 
 
 def plots(report: Report) -> list[Plot]:
     """Everything that can be drawn; what cannot be is there with the reason."""
     found: list[Plot] = []
     if report.cells.dim() == 2:  # one input variable
-        found += [_envelope(report), _error(report), _variation(report)]
+        found += [_envelope(report), _error(report), variation(report)]
         if report.slopes is not None:
             found.append(_slopes(report))
     return [*found, gap_plot(report.outcome.trace, report.options.gap)]
@@ -98,19 +65,6 @@ def _samples(problem: Problem) -> tuple[list[float], dict[str, list[float]]]:
     return x.tolist(), {name: v.reshape(-1).tolist() for name, v in values.items()}
 
 
-def _finished(plot: Plot, x: Axis, y: Axis) -> Plot:
-    ticks = {"x_ticks": tuple(x.ticks(8)), "y_ticks": tuple(y.ticks(5))}
-    return replace(plot, bottom=plot.height - BOTTOM, **ticks)
-
-
-def _across(report: Report) -> Axis:
-    return axis([float(report.cells[0, 0]), float(report.cells[-1, 1])], LEFT, WIDTH - RIGHT)
-
-
-def _variable(report: Report) -> str:
-    return "x" if report.model.curve is None else "t, along the curve"
-
-
 def _envelope(report: Report) -> Plot:
     """Target, model, and the boxes that the model's graph is proved to lie in."""
     height, problem = 340, report.outcome.problem
@@ -119,7 +73,7 @@ def _envelope(report: Report) -> Plot:
     y = axis([*values["model"], *values["target"]], height - BOTTOM, TOP, pad=0.06)
     if y is None:
         return Plot(name, title, "", missing="No sample of model or target is finite.")
-    x, rows = _across(report), hulls(report.outcome.state.leaves, MODEL)
+    x, rows = across(report), hulls(report.outcome.state.leaves, MODEL)
     known = [row for row in rows if all(map(math.isfinite, row))]
     open_rows = [row for row in rows if row not in known]
     window = report.longest[2]
@@ -141,9 +95,9 @@ def _envelope(report: Report) -> Plot:
         f"Model and target over the domain. {len(known)} boxes enclose the model's graph; "
         f"{len(open_rows)} places have no finite bound."
     )
-    plot = Plot(name, title, says, height, x_label=_variable(report), y_label="value",
+    plot = Plot(name, title, says, height, x_label=variable(report), y_label="value",
                 marks=tuple(marks), legend=tuple(legend))  # fmt: skip
-    return _finished(plot, x, y)
+    return finished(plot, x, y)
 
 
 def _error(report: Report) -> Plot:
@@ -156,7 +110,7 @@ def _error(report: Report) -> Plot:
     y = axis([*error, *scale], height - BOTTOM, TOP, pad=0.12)
     if y is None:
         return Plot(name, title, "", missing="No sample of the error is finite.")
-    x, rows = _across(report), hulls(report.outcome.state.leaves, DIFFERENCE)
+    x, rows = across(report), hulls(report.outcome.state.leaves, DIFFERENCE)
     known = [row for row in rows if all(map(math.isfinite, row))]
     others = [row for row in rows if row not in known]
     left, right = x.start, x.end
@@ -186,9 +140,9 @@ def _error(report: Report) -> Plot:
         f"The error stays below {rounded(hi, 6, up=True)} and reaches "
         f"{rounded(lo, 6, up=False)} at {report.known.witness!r}."
     )
-    plot = Plot(name, title, says, height, x_label=_variable(report), y_label="model - target",
+    plot = Plot(name, title, says, height, x_label=variable(report), y_label="model - target",
                 marks=tuple(marks), legend=tuple(legend))  # fmt: skip
-    return _finished(plot, x, y)
+    return finished(plot, x, y)
 
 
 def _witness(report: Report, x: Axis, y: Axis) -> Iterator[Mark]:
@@ -210,78 +164,6 @@ def _witness(report: Report, x: Axis, y: Axis) -> Iterator[Mark]:
                anchor="end" if end else "start")  # fmt: skip
 
 
-CLASSES = {"_": "plateau", "?": "unclear", "/": "follows", ".": "flat"}
-
-
-def _variation(report: Report) -> Plot:
-    """Variation of model and target on every cell, and a strip of verdicts below."""
-    height, strip, known = 330, 34, report.known
-    name, title = "variation", "Variation on every cell, and plateau verdicts"
-    cells = report.plateaus.cells
-    found = columns(cells, TILES)
-    share = (known.variation[0] / known.target_variation[1]).nan_to_num(math.inf)
-    shown = [c.first + int(share[c.first : c.last].argmin()) for c in found]
-    ours, theirs = (v[:, shown].T.tolist() for v in (known.variation, known.target_variation))
-    base = height - BOTTOM - strip
-    y = axis([0.0, *(v for pair in (*ours, *theirs) for v in pair)], base, TOP, pad=0.0)
-    if y is None or y.hi <= 0:
-        y = Axis(0.0, 1.0, base, TOP)
-    y = Axis(0.0, y.hi * 1.06 if y.hi < 1e308 else y.hi, base, TOP)
-    x = _across(report)
-    marks: list[Mark] = []
-    for column, cell, mine, target in zip(found, shown, ours, theirs, strict=True):
-        box = report.cells[column.first, 0], report.cells[column.last - 1, 1]
-        left, right = (x.at(float(end)) for end in box)
-        marks += _bars(left, right, (mine, target), report.options.tau, y)
-        words = f"cell {cell}, [{report.cells[cell, 0]:g}, {report.cells[cell, 1]:g}]: "
-        words += f"{SIGNS[column.sign]}; model varies by {mine[0]:.6g} to {mine[1]:.6g}, target "
-        words += f"by {target[0]:.6g} to {target[1]:.6g}"
-        top = base + 8
-        marks.append(Mark("rect", CLASSES[column.sign], x=left, y=top, w=max(right - left - 1, 0.5),
-                          h=strip - 12, title=words))  # fmt: skip
-        if len(found) <= 64:
-            marks.append(Mark("text", "sign", x=(left + right) / 2, y=top + 16, text=column.sign,
-                              anchor="middle"))  # fmt: skip
-    legend = [
-        ("targetbar", "the target's variation, proved at least"),
-        ("modelbar", "the model's, proved at least"),
-        ("unsure", "between the proved bounds"),
-        ("tau", f"{report.options.tau:g} times the target's"),
-    ]
-    legend += [(CLASSES[s], f"{s} {SIGNS[s]}") for s in SIGNS if any(c.sign == s for c in found)]
-    per = found[0].last - found[0].first
-    note = "" if per == 1 else (
-        f"Each column stands for {per} cells and shows the one where the model follows least."
-    )  # fmt: skip
-    counts = {means: sum(c.sign == s for c in found) for s, means in SIGNS.items()}
-    says = "; ".join(f"{n} columns: {means}" for means, n in counts.items() if n)
-    plot = Plot(name, title, says, height, x_label=_variable(report), y_label="max - min",
-                marks=tuple(marks), legend=tuple(legend), note=note)  # fmt: skip
-    return _finished(plot, x, y)
-
-
-def _bars(
-    left: float, right: float, pairs: Sequence[Sequence[float]], tau: float, y: Axis
-) -> Iterator[Mark]:
-    """One cell: the target's bar behind, the model's in front, a tick at tau of the target's."""
-    (lo, hi), (low, high) = pairs
-    wide = right - left
-    base = y.at(0.0)
-
-    def bar(cls: str, a: float, b: float, inset: float) -> Mark:
-        top = y.at(b)
-        return Mark("rect", cls, x=left + wide * inset, y=top, w=max(wide * (1 - 2 * inset), 0.4),
-                    h=max(y.at(a) - top, 0.0))  # fmt: skip
-
-    yield bar("targetbar", 0.0, low if math.isfinite(low) else 0.0, 0.06)
-    yield bar("unsure", low, high, 0.06)
-    yield bar("modelbar", 0.0, lo, 0.26)
-    yield bar("unsure", lo, hi, 0.26)
-    mark = y.at(tau * low)
-    if mark < base:
-        yield Mark("path", "tau", f"M{left + wide * 0.06:g} {mark:g}H{right - wide * 0.06:g}")
-
-
 def _slopes(report: Report) -> Plot:
     """The model's derivative: samples, and its certified envelope."""
     height, found = 300, report.slopes
@@ -290,7 +172,7 @@ def _slopes(report: Report) -> Plot:
     y = axis([*values["model"], 0.0], height - BOTTOM, TOP, pad=0.08)
     if y is None:
         return Plot(name, title, "", missing="No sample of the derivative is finite.")
-    x, rows = _across(report), hulls(found.outcome.state.leaves, MODEL)
+    x, rows = across(report), hulls(found.outcome.state.leaves, MODEL)
     marks = [
         Mark("path", "envelope", boxes(rows, x, y)),
         Mark("path", "zero", f"M{x.start} {y.at(0.0):g}H{x.end}"),
@@ -300,9 +182,9 @@ def _slopes(report: Report) -> Plot:
               ("envelope", "certified envelope: no slope leaves it"))  # fmt: skip
     least, greatest = rounded(found.least[0], 6, up=False), rounded(found.greatest[1], 6, up=True)
     says = f"All slopes lie between {least} and {greatest}."
-    plot = Plot(name, title, says, height, x_label=_variable(report), y_label="slope",
+    plot = Plot(name, title, says, height, x_label=variable(report), y_label="slope",
                 marks=tuple(marks), legend=legend)  # fmt: skip
-    return _finished(plot, x, y)
+    return finished(plot, x, y)
 
 
 def gap_plot(trace: Sequence[tuple[float, float, float]], asked: float) -> Plot:
@@ -328,4 +210,4 @@ def gap_plot(trace: Sequence[tuple[float, float, float]], asked: float) -> Plot:
     says = f"From {first[1]:.3g} after {first[0]:.3g} s to {last[1]:.3g} after {trace[-1][0]:.3g} s"
     plot = Plot(name, title, says, height, x_label="seconds", y_label="gap", marks=tuple(marks),
                 legend=legend)  # fmt: skip
-    return _finished(plot, x, y)
+    return finished(plot, x, y)
