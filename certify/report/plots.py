@@ -198,14 +198,17 @@ def gap_plot(trace: Sequence[tuple[float, float, float]], asked: float) -> Plot:
     found = [g for _, g in gaps] + [asked]
     y = Axis(min(found) / 2, max(found) * 2, height - BOTTOM, TOP, log=True)
     path = stairs([*gaps, (trace[-1][0], gaps[-1][1])], x, y)
+    early = [(0.0, gaps[0][0], 0.0, math.inf)] if gaps[0][0] > 0 else []
     marks = [
+        Mark("path", "unbounded", boxes(early, x, y)),
         Mark("path", "tau", f"M{x.start} {y.at(asked):g}H{x.end}"),
         Mark("path", "gapline", path),
         *(Mark("point", "gapdot", x=x.at(t), y=y.at(g), title=f"{t:.3g} s: {g:.3g}") for t, g
           in (gaps if len(gaps) <= 60 else gaps[-1:])),
     ]  # fmt: skip
     legend = (("gapline", "hi / lo - 1 of the sup error's bracket"),
-              ("tau", f"the gap asked for, {asked:g}"))  # fmt: skip
+              ("tau", f"the gap asked for, {asked:g}"),
+              ("unbounded", "not yet two finite, positive ends"))  # fmt: skip
     first, last = gaps[0], gaps[-1]
     says = f"From {first[1]:.3g} after {first[0]:.3g} s to {last[1]:.3g} after {trace[-1][0]:.3g} s"
     plot = Plot(name, title, says, height, x_label="seconds", y_label="gap", marks=tuple(marks),

@@ -9,9 +9,11 @@ import threading
 import pytest
 import torch
 from questions import problem, same
+from typer.testing import CliRunner
 
 import certify.cluster as cluster
 import certify.workers as workers
+from certify.cli import app
 from certify.cluster import Cluster
 from certify.errors import BadRequest
 from certify.goal import Goal
@@ -99,3 +101,15 @@ def test_other_versions_and_no_workers(local, monkeypatch):
         pytest.raises(BadRequest, match="has no workers"),
     ):
         Cluster(empty.scheduler_address)
+
+
+def test_the_command_line(local, tiny_file):
+    """The same numbers with a cluster, with processes, and alone; and a plain refusal."""
+    asked = ["check", str(tiny_file), "--target", "exp", "--cells", "2", "--gap", "0.5"]
+    found = [CliRunner().invoke(app, [*asked, *more]) for more in (
+        [], ["--jobs", "2"], ["--dask", local.scheduler_address])]  # fmt: skip
+    said = {result.stdout.split("search")[0] for result in found}
+    assert [r.exit_code for r in found] == [0, 0, 0] and len(said) == 1
+    refused = CliRunner().invoke(app, [*asked, "--dask", "nonsense://x"])
+    assert refused.exit_code == 2 and "no cluster that can be used" in refused.output
+    assert CliRunner().invoke(app, [*asked, "--jobs", "0"]).exit_code == 2

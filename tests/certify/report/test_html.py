@@ -135,6 +135,19 @@ def test_nothing_known_is_still_a_page(report):
         assert all("nan" not in (p.get("d") or "") for p in svg.iter("path"))
 
 
+def test_the_gap_over_time():
+    """Steps down, in the frame; gray until both ends of the bracket are finite and positive."""
+    trace = ((1.0, 0.0, math.inf), (2.0, 0.5, math.inf), (3.0, 0.5, 50.5), (4.0, 0.5, 0.5))
+    plot = drawing.gap_plot((*trace, (5.0, 0.5, 0.5)), 0.01)
+    early, _, steps, *dots = plot.marks
+    x = {t.label: t.at for t in plot.x_ticks}
+    assert early.cls == "unbounded" and f"H{x['3']:g}V" in early.d
+    heights = [m.y for m in dots]
+    assert [m.x for m in dots] == [x["3"], x["4"], x["5"]] and heights == sorted(heights)
+    assert steps.d.startswith(f"M{x['3']:g} {heights[0]:g}") and heights[-1] <= plot.bottom
+    assert drawing.gap_plot(trace[:2], 0.01).missing
+
+
 def test_several_variables_have_no_drawings(report):
     data = as_data(report)
     for cell in data["cells"]:
