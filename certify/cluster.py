@@ -11,6 +11,7 @@ from typing import Any
 from certify.errors import BadRequest
 from certify.report.data import versions
 from certify.search import Problem
+from certify.sources import sources
 from certify.workers import Payloads, Workers, enclosed
 
 WAIT = 10.0  # seconds for a scheduler to answer
@@ -41,20 +42,28 @@ class Cluster(Workers):
         self.shipped: dict[bytes, Any] = {}
         try:
             self.client = distributed.Client(address, timeout=WAIT, set_as_default=False)
-            found = self.client.run(versions)
-        except (OSError, TimeoutError, ValueError, ImportError, TypeError) as error:
-            says = str(error).strip() or type(error).__name__
-            raise BadRequest(f"--dask {address}: no cluster that can be used ({says})") from None
-        if not found:
+        except (OSError, TimeoutError, ValueError) as error:
+            raise _refused(address, f"no cluster that can be used ({_says(error)})") from None
+        try:
+            self._compare(address)
+        except BaseException:
             self.client.close()
-            raise BadRequest(f"--dask {address}: the scheduler has no workers; start some first")
-        mine = versions()
+            raise
+
+    def _compare(self, address: str) -> None:
+        """Every worker must run what runs here."""
+        try:
+            found = self.client.run(running)
+        except (OSError, TimeoutError, ImportError, AttributeError, TypeError) as error:
+            raise _refused(address, f"its workers cannot run certify ({_says(error)})") from None
+        if not found:
+            raise _refused(address, "the scheduler has no workers; start some first")
+        mine = running()
         for worker, theirs in sorted(found.items()):
             wrong = [name for name in mine if theirs.get(name) != mine[name]]
             if wrong:
-                self.client.close()
                 what = ", ".join(f"{n} {theirs.get(n)} (here {mine[n]})" for n in wrong)
-                raise BadRequest(f"--dask {address}: {worker} runs {what}; use the same versions")
+                raise _refused(address, f"{worker} runs {what}; use the same versions")
 
     def ready(self) -> bool:
         return self.client.status == "running"
@@ -89,6 +98,19 @@ class Cluster(Workers):
     def close(self) -> None:
         self.shipped.clear()
         self.client.close()
+
+
+def running() -> dict[str, str]:
+    """Everything that the bits of an answer depend on, but the processor."""
+    return versions() | {"source code": sources()}
+
+
+def _refused(address: str, why: str) -> BadRequest:
+    return BadRequest(f"--dask {address}: {why}")
+
+
+def _says(error: Exception) -> str:
+    return str(error).strip() or type(error).__name__
 
 
 def _same(payload: bytes) -> bytes:

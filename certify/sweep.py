@@ -27,6 +27,7 @@ from certify.errors import BadRequest, PlateauError
 from certify.frontend.agree import InternalError
 from certify.options import Options
 from certify.report.data import guaranteed, versions
+from certify.sources import sources
 from theory.files import replace_file
 from theory.targets import Target
 
@@ -77,8 +78,8 @@ def digest(job: Job) -> tuple[str | None, str | None]:
     except (OSError, ValueError):
         return None, None
     model, target = found.hexdigest(), job.target
-    parts = [SCHEMA, versions(), model, target.name, target.text, target.domain, asked(job.options)]
-    text = json.dumps(parts, sort_keys=True)
+    about = [target.name, target.text, target.domain, asked(job.options)]
+    text = json.dumps([SCHEMA, versions(), sources(), model, *about], sort_keys=True)
     return model, hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -96,6 +96,10 @@ def test_other_versions_and_no_workers(local, monkeypatch):
     with pytest.raises(BadRequest, match=r"torch 2.* \(here 0.1\), .* use the same"):
         Cluster(local.scheduler_address)
     monkeypatch.undo()
+    monkeypatch.setattr(cluster, "sources", lambda: "other")
+    with pytest.raises(BadRequest, match=r"source code [0-9a-f]{64} \(here other\)"):
+        Cluster(local.scheduler_address)
+    monkeypatch.undo()
     with (
         distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
         pytest.raises(BadRequest, match="has no workers"),

@@ -18,6 +18,7 @@ from certify.cli import app
 from certify.cli_sweep import as_csv
 from certify.options import Options
 from certify.run import Limits
+from certify.sources import sources
 from certify.sweep import Job, Kept, digest, failed, row, sweep, worst
 from theory.targets import find_target
 
@@ -47,7 +48,7 @@ def test_exit_codes():
     assert worst([1, 2]) == 2 and worst([4, 2]) == 4 and worst([5, 4, 0]) == 5
 
 
-def test_the_name_depends_on_everything(job, tmp_path):
+def test_the_name_depends_on_everything(job, tmp_path, monkeypatch):
     other = tmp_path / "other.pt"
     shutil.copy(job.path, other)
     assert digest(replace(job, path=str(other))) == digest(job)
@@ -63,6 +64,11 @@ def test_the_name_depends_on_everything(job, tmp_path):
     names = {digest(j)[1] for j in [job, *changed, replace(job, path=str(other))]}
     assert len(names) == len(changed) + 2
     assert digest(replace(job, path=str(tmp_path / "none"))) == (None, None)
+    for what in ("sources", "versions"):  # other code gives another name
+        with monkeypatch.context() as patched:
+            patched.setattr(sweeping, what, lambda: "other")
+            assert digest(job)[1] not in names
+    assert digest(job)[1] in names and len(sources()) == 64
 
 
 def test_what_is_kept_is_not_computed_again(job, tmp_path, here, unsupported_file):

@@ -11,9 +11,12 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from certify import checking
 from certify.goal import brackets
@@ -22,7 +25,7 @@ from certify.report import plots as drawing
 from certify.report.clean import shown
 from certify.report.command import command
 from certify.report.data import as_data
-from certify.report.html import formulas, page, render
+from certify.report.html import _share, formulas, page, render
 from certify.run import Limits
 from certify.search import DIFFERENCE, MODEL, Problem, start
 from theory.theorem import all_theorems
@@ -171,6 +174,18 @@ def test_numbers_are_rounded_outward(report):
     row = next(r for r in re.findall(r"<tr>.*?</tr>", text) if "inf]" in r)
     assert '<td class="n">0</td>' in row and "[1, inf]" in row and "33.3 %" in row
     assert text.index(row) < text.index('<td class="n">1</td>')
+
+
+@given(st.floats(0, 1e300), st.floats(0, 1e300))
+@example(float.fromhex("0x1.9c12de8bb8451p-2"), float.fromhex("0x1.48158baed590bp+0"))
+@example(1.0, math.inf)
+@example(5e-324, 1e300)
+def test_a_share_is_rounded_down(ours, theirs):
+    """The first example lies below 0.314, and the nearest double above."""
+    text = _share(ours, theirs)
+    if text != "-":
+        assert Fraction(text.removesuffix(" %")) * Fraction(theirs) <= 100 * Fraction(ours)
+    assert (text == "-") == (theirs in (0.0, math.inf))
 
 
 def test_the_command_asks_the_same(report, tmp_path):
