@@ -163,7 +163,7 @@ def _share(ours: float, theirs: float) -> str:
     """A proved lower bound of ours / theirs, rounded down."""
     if not math.isfinite(ours) or not math.isfinite(theirs) or theirs <= 0:
         return "-"
-    exact = Fraction(ours) / Fraction(theirs)
+    exact = min(Fraction(ours) / Fraction(theirs), Fraction(10**6))  # enough, and no overflow
     part = float(exact)  # to the nearest double, which may lie above
     return percent(part if Fraction(part) <= exact else math.nextafter(part, 0.0))
 
