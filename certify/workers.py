@@ -17,9 +17,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import fields, replace
 
 import numpy as np
@@ -194,15 +193,27 @@ class Processes(Workers):
         return all(f.done() for f in self.starting)
 
     def answers(self, problem: Problem, asked: list[tuple], here: list) -> list[object]:
+        """The others begin at the front, this process at the end.
+
+        Nothing is cancelled: a pool that breaks with cancelled tasks in it hangs (Python 3.11).
+        """
         payload, found = self.payloads.of(problem), [None] * len(asked)
+        waiting = list(range(len(asked)))
+        futures: dict[int, Future] = {}
+
+        def feed() -> None:
+            while waiting and sum(not f.done() for f in futures.values()) < 2 * self.count:
+                futures[waiting[0]] = self.pool.submit(enclosed, payload, *asked[waiting[0]])
+                del waiting[0]
+
         try:
-            futures = [self.pool.submit(enclosed, payload, *piece) for piece in asked]
-            for i in reversed(range(len(asked))):  # what nobody has begun yet is done here
-                if futures[i].cancel():
-                    found[i] = here[i]()
-            for i, future in enumerate(futures):
-                with suppress(CancelledError):
-                    found[i] = future.result()
+            feed()
+            while waiting:
+                i = waiting.pop()
+                found[i] = here[i]()
+                feed()
+            for i, future in futures.items():
+                found[i] = future.result()
         except BrokenProcessPool:
             self._lost()
         return found

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from certify.checking import Report
 from certify.report.axes import Axis, axis
 from certify.report.drawing import BOTTOM, TOP, Mark, Plot, across, finished, variable
-from certify.report.strip import SIGNS, columns
+from certify.report.numbers import interval
+from certify.report.strip import SIGNS, Column, columns
 
 TILES = 128  # cells drawn next to each other
 
@@ -35,15 +36,11 @@ def variation(report: Report) -> Plot:
         box = report.cells[column.first, 0], report.cells[column.last - 1, 1]
         left, right = (x.at(float(end)) for end in box)
         marks += _bars(left, right, (mine, target), report.options.tau, y)
-        words = f"cell {cell}, [{report.cells[cell, 0]:g}, {report.cells[cell, 1]:g}]: "
-        words += f"{SIGNS[column.sign]}; model varies by {mine[0]:.6g} to {mine[1]:.6g}, target "
-        words += f"by {target[0]:.6g} to {target[1]:.6g}"
-        top = base + 8
-        marks.append(Mark("rect", CLASSES[column.sign], x=left, y=top, w=max(right - left - 1, 0.5),
-                          h=strip - 12, title=words))  # fmt: skip
-        if len(found) <= 64:
-            marks.append(Mark("text", "sign", x=(left + right) / 2, y=top + 16, text=column.sign,
-                              anchor="middle"))  # fmt: skip
+        words = f"cell {cell}: model varies by {interval(*mine, most=6)}, target by "
+        words += interval(*target, most=6)
+        if column.last - column.first > 1:
+            words = f"cells {column.first} to {column.last - 1}; {words}"
+        marks += _tile(column, (left, right, base + 8, strip - 12), words, len(found) <= 64)
     legend = [
         ("targetbar", "the target's variation, proved at least"),
         ("modelbar", "the model's, proved at least"),
@@ -53,13 +50,27 @@ def variation(report: Report) -> Plot:
     legend += [(CLASSES[s], f"{s} {SIGNS[s]}") for s in SIGNS if any(c.sign == s for c in found)]
     per = found[0].last - found[0].first
     note = "" if per == 1 else (
-        f"Each column stands for {per} cells and shows the one where the model follows least."
+        f"Each column stands for {per} cells. Its bars are of the cell where the model follows "
+        "least, its sign is the first of those above that one of the cells has."
     )  # fmt: skip
     counts = {means: sum(c.sign == s for c in found) for s, means in SIGNS.items()}
     says = "; ".join(f"{n} columns: {means}" for means, n in counts.items() if n)
     plot = Plot(name, title, says, height, x_label=variable(report), y_label="max - min",
                 marks=tuple(marks), legend=tuple(legend), note=note)  # fmt: skip
     return finished(plot, x, y)
+
+
+def _tile(
+    column: Column, place: tuple[float, float, float, float], words: str, large: bool
+) -> Iterator[Mark]:
+    """The verdict of a column; place: left, right, top and height."""
+    left, right, top, height = place
+    width = max(right - left - 1, 0.5)
+    title = f"{SIGNS[column.sign]}; {words}"
+    yield Mark("rect", CLASSES[column.sign], x=left, y=top, w=width, h=height, title=title)
+    if large:
+        middle = (left + right) / 2
+        yield Mark("text", "sign", x=middle, y=top + 16, text=column.sign, anchor="middle")
 
 
 def _bars(

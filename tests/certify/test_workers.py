@@ -28,7 +28,7 @@ from theory.functions import FUNCTIONS
 def divided(monkeypatch):
     """Pieces of a few boxes, whatever the graph."""
     monkeypatch.setattr(workers, "SMALL", 0)
-    monkeypatch.setattr(workers, "PIECE", 5000)
+    monkeypatch.setattr(workers, "PIECE", 1500)
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +131,14 @@ def test_a_killed_process_loses_nothing(divided):
     with Processes(2, patience=0.0) as pool:
         while not pool.ready():
             time.sleep(0.05)
-        state = start(question, 16)
+        state = start(question, 64)
         which = torch.arange(len(state.leaves))
         for pid in list(pool.pool._processes):
             os.kill(pid, signal.SIGKILL)
         after, _ = step(question, state, which, 1e-6, by=pool)
         expected, _ = step(question, state, which, 1e-6, by=Here())
         assert same(after.leaves, expected.leaves)
+        assert pool.pool is None and pool.left == workers.RESTARTS
         deadline = time.monotonic() + 120
         while not pool.ready():  # a new one takes its place
             assert time.monotonic() < deadline
