@@ -126,24 +126,21 @@ def test_processes_give_the_same_search(pool, divided, monkeypatch):
     assert torch.equal(here.known.variation, there.known.variation)
 
 
-def test_a_killed_process_loses_nothing(divided):
+def test_a_killed_process_loses_nothing(pool, divided):
     question = problem()
-    with Processes(2, patience=0.0) as pool:
-        while not pool.ready():
-            time.sleep(0.05)
-        state = start(question, 64)
-        which = torch.arange(len(state.leaves))
-        for pid in list(pool.pool._processes):
-            os.kill(pid, signal.SIGKILL)
-        after, _ = step(question, state, which, 1e-6, by=pool)
-        expected, _ = step(question, state, which, 1e-6, by=Here())
-        assert same(after.leaves, expected.leaves)
-        assert pool.pool is None and pool.left == workers.RESTARTS
-        deadline = time.monotonic() + 120
-        while not pool.ready():  # a new one takes its place
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert same(step(question, state, which, 1e-6, by=pool)[0].leaves, expected.leaves)
+    state, left = start(question, 64), pool.left
+    which = torch.arange(len(state.leaves))
+    for pid in list(pool.pool._processes):
+        os.kill(pid, signal.SIGKILL)
+    after, _ = step(question, state, which, 1e-6, by=pool)
+    expected, _ = step(question, state, which, 1e-6, by=Here())
+    assert same(after.leaves, expected.leaves) and pool.pool is None
+    deadline = time.monotonic() + 120
+    while not pool.ready():  # a new one takes its place
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert pool.left == left - 1
+    assert same(step(question, state, which, 1e-6, by=pool)[0].leaves, expected.leaves)
 
 
 def test_processes_wait_until_it_pays():
