@@ -5,15 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from certify.cli_sweep import sweep
 from certify.interrupting import twice
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
 from theory.terminal import INTERNAL_ERROR, enough_memory, fail, table, told
+
+if TYPE_CHECKING:
+    from certify.workers import Workers
 
 app = typer.Typer(
     help="Proven bounds for trained networks.",
@@ -26,13 +31,21 @@ app = typer.Typer(
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A file written by certify.export.")]
 Seconds = Annotated[float, typer.Option(help="Stop after about this many seconds.")]
 MiB = Annotated[float, typer.Option(metavar="MIB", help="Memory for the search's tensors.")]
-Jobs = Annotated[int, typer.Option(help="Threads; small models are fastest with one.")]
+Jobs = Annotated[int, typer.Option(help="Processes; they pay where a run takes long.")]
 Json = Annotated[str | None, typer.Option(metavar="PATH|-", help="Write the report as JSON.")]
 Output = Annotated[int | None, typer.Option(help="Number of the output, if there are several.")]
 Ends = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="LO HI", help="Lower and upper end; by default the target's own."),
 ]
+
+
+def _cite(wanted: bool) -> None:
+    if wanted:
+        from certify.report.cite import bibtex
+
+        typer.echo(bibtex(), nl=False)
+        raise typer.Exit
 
 
 @app.command()
@@ -69,6 +82,9 @@ def check(
     budget: Seconds = 60.0,
     memory: MiB = 4096.0,
     jobs: Jobs = 1,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a cluster that you trust.")
+    ] = None,
     output: Output = None,
     segment: Annotated[
         tuple[str, str] | None,
@@ -88,6 +104,12 @@ def check(
         str | None,
         typer.Option(metavar="STATE", help="Keep the search in this file; go on from it."),
     ] = None,
+    report_to: Annotated[
+        str | None, typer.Option("--report", metavar="PATH.html", help="Write a page to look at.")
+    ] = None,
+    cite: Annotated[
+        bool, typer.Option("--cite", is_eager=True, callback=_cite, help="Print BibTeX and end.")
+    ] = False,
 ) -> None:
     """Bracket the distance of a model from a target, with proof, and decide claims about it.
 
@@ -96,8 +118,9 @@ def check(
     search and reports what is proved so far; a second one ends the command.
     """
     place = None if json in (None, "-") else destination(json)
-    if certificate is not None:
-        destination(certificate)
+    for path in (certificate, report_to):
+        if path is not None:
+            destination(path)
     if segment is not None and curve is not None:
         raise BadRequest("--segment and --curve exclude each other")
     enough_memory()
@@ -128,8 +151,8 @@ def check(
         output=output,
         limits=Limits(budget, memory),
     )
-    _threads(jobs)
-    with kept(resume), _progress() as watch:
+    with kept(resume), _workers(jobs, dask) as workers, _progress() as watch:
+        options = replace(options, limits=Limits(budget, memory, workers=workers))
         report = checking.check(subject, wanted, options, watch, resume=resume)
     from certify.report import data, text
     from certify.report.proof import prove
@@ -139,6 +162,10 @@ def check(
         typer.echo(f"the search is not kept: {keeper.failure}", err=True)
     try:
         proved = prove(report, certificate, verify)
+        if report_to is not None:
+            from certify.report.html import render
+
+            replace_file(report_to, render(report, proved.data).encode())
     except BadRequest:  # a full disk takes the certificate, but not the report
         _deliver(data.as_data(report), text.render(report), json, place)
         raise
@@ -147,6 +174,9 @@ def check(
         says = "the checker does not accept the certificate, for the reason above"
         fail(f"internal error: {says}; please report this model", INTERNAL_ERROR)
     raise typer.Exit(report.exit_code)
+
+
+app.command()(told(sweep))
 
 
 @app.command()
@@ -211,8 +241,8 @@ def enclose(
     options = Options(
         domain=interval(box, "--box"), cells=1, gap=gap, abs_gap=abs_gap, limits=limits
     )
-    _threads(jobs)
-    with _progress() as watch:
+    with _workers(jobs) as workers, _progress() as watch:
+        options = replace(options, limits=Limits(budget, memory, workers=workers))
         found = ranges.ranges(model, options, output, watch, derivative)
     _deliver(ranges.as_data(found), ranges.render(found), json, place)
     raise typer.Exit(0 if found.closed else 3)
@@ -317,12 +347,20 @@ def _deliver(data: dict, words: str, json: str | None, place: Path | None) -> No
         typer.echo(as_text(data) if json == "-" else words, nl=json != "-")
 
 
-def _threads(jobs: int) -> None:
+def _workers(jobs: int, dask: str | None = None) -> Workers:
+    """Who encloses boxes; a context that ends with them."""
     if jobs < 1:
         raise BadRequest(f"--jobs must be at least 1, not {jobs}")
     import torch
 
-    torch.set_num_threads(jobs)
+    from certify.workers import Here, Processes
+
+    torch.set_num_threads(1)
+    if dask is None:
+        return Here() if jobs == 1 else Processes(jobs)
+    from certify.cluster import Cluster
+
+    return Cluster(dask)
 
 
 @contextmanager

@@ -136,7 +136,7 @@ class StateFile:
 def engine_digest() -> str:
     """Of the sources that compute bounds: what a mistake of theirs left must not outlive it."""
     here, theory = Path(certify.__file__).parent, Path(theory_functions.__file__).parent
-    names = ("graph", "normalized", "rounding", "search", "run", "witnesses", "slopes", "derivative")
+    names = "graph", "normalized", "rounding", "search", "run", "witnesses", "slopes", "derivative"
     sources = [here / f"{name}.py" for name in names]
     sources += sorted((here / "domains").glob("*.py"))
     sources += [theory / f"{name}.py" for name in ("arb", "functions", "intervals", "polynomials")]

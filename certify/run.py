@@ -29,6 +29,7 @@ from certify.search import (
 )
 from certify.windows import harmless, open_windows
 from certify.witnesses import pin
+from certify.workers import Here, Workers
 
 FIRST = 64  # boxes to begin with
 BATCH = 256  # boxes enclosed together: large enough to amortize, small enough for the cache
@@ -66,11 +67,13 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """budget in seconds; memory in MiB for the search's own tensors; where it is kept."""
+    """budget in seconds; memory in MiB for the search's own tensors; where it is kept; who encloses
+    boxes."""
 
     budget: float = 60.0
     memory: float = 4096.0
     keeper: Keeper | None = None
+    workers: Workers = field(default_factory=Here, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,8 @@ class Outcome:
 
     stopped_by: "closed" (every bracket), "budget", "memory", "interrupt", or "resolution" (no
     leaf that matters can be improved in float64). closed_after: seconds until the sup-error
-    bracket closed, or None. before: seconds of earlier processes that it went on from.
+    bracket closed, or None. before: seconds of earlier processes that it went on from. trace:
+    (seconds, lo, hi), the sup-error bracket whenever it changed.
     """
 
     state: State
@@ -98,6 +102,7 @@ class Outcome:
     stopped_by: str
     closed_after: float | None
     before: float
+    trace: tuple[tuple[float, float, float], ...]
 
 
 def box_bytes(graph: Graph, order: int) -> int:
@@ -160,8 +165,9 @@ def search(
     began, keeper = time.perf_counter(), limits.keeper
     found = keeper.found(problem, goal) if keeper else None
     before = found.before if found else 0.0
-    latest: list[Loop] = [found or Loop(start(problem, FIRST), Orders(candidates(problem.variables)))]
+    latest = [found or Loop(start(problem, FIRST), Orders(candidates(problem.variables)))]
     closed_after: float | None = None
+    trace: list[tuple[float, float, float]] = []
     stopped_by = "closed"
     try:
         for loop, known, about_sup in _states(problem, goal, limits, latest[0], began):
@@ -171,6 +177,8 @@ def search(
                 keeper.put(problem, goal, replace(loop, before=before + seconds))
             if closed_after is None and not about_sup:
                 closed_after = seconds
+            if not trace or trace[-1][1:] != known.sup:
+                trace.append((seconds, *known.sup))
             watch(Progress(seconds, state.boxes, len(state.leaves), known))
             if seconds > limits.budget:
                 stopped_by = "budget"
@@ -191,7 +199,9 @@ def search(
     known = brackets(state, len(problem.cells))
     if not bool(goal.closed(*torch.tensor(known.sup, dtype=torch.float64))):
         closed_after = None
-    return Outcome(state, known, time.perf_counter() - began, stopped_by, closed_after, before)
+    seconds = time.perf_counter() - began
+    trace.append((seconds, *known.sup))
+    return Outcome(state, known, seconds, stopped_by, closed_after, before, tuple(trace))
 
 
 def settled(known: Brackets, goal: Goal) -> bool:
@@ -234,7 +244,8 @@ def _states(
         chosen = todo.which[: min(batch, TRIAL) if trial else batch]
         chosen = affordable(problem, state, chosen, todo.tolerance, batch)
         try:
-            after, new = step(replace(problem, order=order), state, chosen, todo.tolerance)
+            ordered, by = replace(problem, order=order), limits.workers
+            after, new = step(ordered, state, chosen, todo.tolerance, by=by)
             more = new_points(problem, new, known, goal)
         except RuntimeError as error:  # torch's way to say that memory ran out
             if "allocate" not in str(error):

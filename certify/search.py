@@ -8,7 +8,9 @@ the search may be stopped at any moment and still ends in true bounds.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -77,6 +79,9 @@ class Leaves:
     def error(self) -> Tensor:
         """(L,), proven bound on |difference| over each box."""
         return self.bounds[DIFFERENCE].abs().amax(0)
+
+
+By: TypeAlias = "Callable[[Problem, Tensor, Leaves, float], Leaves]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,11 +273,16 @@ def sides(box: Tensor, axis: Tensor) -> Tensor:
     return box[torch.arange(len(box)), axis]
 
 
-def split(problem: Problem, parents: Leaves, tolerance: float) -> Leaves:
-    """Enclose the children of some leaves, never looser than their parents."""
+def split(problem: Problem, parents: Leaves, tolerance: float, by: By | None = None) -> Leaves:
+    """Enclose the children of some leaves, never looser than their parents.
+
+    by: encloses the boxes, like `assess`, perhaps elsewhere; given (problem, boxes, the leaves
+        of their parents, enough).
+    """
     box, origin = children(problem, parents, tolerance)
     old = parents.take(origin)
-    new = assess(problem, box, old.cell, tolerance / 4)
+    enough = tolerance / 4
+    new = by(problem, box, old, enough) if by else assess(problem, box, old.cell, enough)
     lo = torch.maximum(new.bounds[:, 0], old.bounds[:, 0])
     hi = torch.minimum(new.bounds[:, 1], old.bounds[:, 1])
     idle = (new.rem > 0.8 * old.rem) & torch.isfinite(old.rem) & torch.isnan(old.cuts[:, 0])
@@ -280,11 +290,13 @@ def split(problem: Problem, parents: Leaves, tolerance: float) -> Leaves:
     return replace(new, bounds=torch.stack([lo, hi], 1), stale=stale)
 
 
-def step(problem: Problem, state: State, which: Tensor, tolerance: float) -> tuple[State, Leaves]:
+def step(
+    problem: Problem, state: State, which: Tensor, tolerance: float, *, by: By | None = None
+) -> tuple[State, Leaves]:
     """Replace the leaves numbered `which` by their children; the new leaves come back too."""
     keep = torch.ones(len(state.leaves), dtype=torch.bool)
     keep[which] = False
-    new = split(problem, state.leaves.take(which), tolerance)
+    new = split(problem, state.leaves.take(which), tolerance, by)
     leaves = state.leaves.take(keep).join(new)
     return State(leaves, state.points, state.boxes + len(new)), new
 

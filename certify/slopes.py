@@ -17,6 +17,7 @@ from certify.frontend import Model
 from certify.frontend.target import compare
 from certify.goal import NEGLIGIBLE, Brackets, Goal, brackets
 from certify.options import Options
+from certify.orders import Orders, candidates
 from certify.rounding import below
 from certify.run import Loop, Outcome, Progress, search
 from certify.search import MODEL, TARGET, Leaves, Problem, State, step
@@ -118,16 +119,17 @@ def slopes(
 def _signs(problem: Problem, goal: Goal, outcome: Outcome, options: Options, both: bool) -> State:
     """The outcome's state with leaves split where a sign or the ratio is not decided, for what is
     left of the budget; Ctrl-C ends it."""
+    orders = Orders(candidates(problem.variables))
     began, state, limits = time.perf_counter() - outcome.seconds, outcome.state, options.limits
     try:
         while outcome.stopped_by != "interrupt" and time.perf_counter() - began < limits.budget:
             which = _undecided(state.leaves, options.tau if both else None)
             if not len(which):
                 break
-            state, _ = step(problem, state, which, 0.0)
+            state, _ = step(problem, state, which, 0.0, by=limits.workers)
             if limits.keeper:
                 before = outcome.before + time.perf_counter() - began
-                limits.keeper.put(problem, goal, Loop(state, before=before))
+                limits.keeper.put(problem, goal, Loop(state, orders, before=before))
     except KeyboardInterrupt:
         pass
     return state

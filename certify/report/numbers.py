@@ -14,7 +14,8 @@ def rounded(value: float | decimal.Decimal, digits: int, *, up: bool) -> str:
         return "0"
     rounding = decimal.ROUND_CEILING if up else decimal.ROUND_FLOOR
     context = decimal.Context(prec=digits, rounding=rounding)
-    return f"{context.create_decimal(value).normalize():g}"
+    found = context.create_decimal(value).normalize()
+    return f"{found:f}" if 0 < found.as_tuple().exponent < 7 else f"{found:g}"
 
 
 def interval(lo: float, hi: float, least: int = 4, most: int = 17) -> str:

@@ -6,6 +6,7 @@ import textwrap
 
 from certify.checking import Report
 from certify.report.numbers import box, interval, percent, place, rounded
+from certify.report.strip import strip
 from certify.report.words import paragraph
 from certify.run import Progress
 from certify.verdict import Claim, Verdict
@@ -31,7 +32,7 @@ def render(report: Report) -> str:
     sup = _sup(report, heading=not any(c.label == "within" for c in report.claims))
     words = block("in words", [paragraph(report)])
     rest = [*_sliding(report), words, *_slopes(report), _checks(report), _search(report)]
-    return "\n".join([*claims, *sup, _plateaus(report), *rest])
+    return "\n".join([*claims, *sup, _plateaus(report), *_strip(report), *rest])
 
 
 def _claim(report: Report, claim: Claim) -> list[str]:
@@ -112,6 +113,14 @@ def _plateaus(report: Report) -> str:
     if unclear:
         tail.append(f"on {unclear} of {cells} cells the variation of {name} is not bracketed yet")
     return block(verdict.value, [says, count + shown, *tail])
+
+
+def _strip(report: Report) -> list[str]:
+    """One sign a cell; over several input variables there is no order to show them in."""
+    if report.target.variables > 1:
+        return []
+    lo, hi = report.options.domain
+    return [block("cells", strip(report.plateaus.cells, f"{lo!r} to {hi!r}"))]
 
 
 def _sliding(report: Report) -> list[str]:

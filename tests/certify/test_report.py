@@ -85,6 +85,7 @@ def test_words(report):
     assert [line.split()[0] for line in text.splitlines() if line[:1].strip()] == [
         *(claim.verdict.value for claim in report.claims),
         report.plateaus.overall().value,
+        "cells",
         "in",
         "checks",
         "search",

@@ -179,11 +179,11 @@ def test_out_of_memory_halves_the_batch(ref):
     sizes = []
     original = loop.step
 
-    def small(problem, state, which, tolerance):
+    def small(problem, state, which, tolerance, **more):
         sizes.append(len(which))
         if len(which) > 8:
             raise RuntimeError("can't allocate memory")
-        return original(problem, state, which, tolerance)
+        return original(problem, state, which, tolerance, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "step", small)
@@ -193,7 +193,7 @@ def test_out_of_memory_halves_the_batch(ref):
 
 
 def test_other_errors_are_not_called_memory(ref):
-    def wrong(*args):
+    def wrong(*args, **more):
         raise RuntimeError("shapes do not match")
 
     with pytest.MonkeyPatch.context() as patch:
