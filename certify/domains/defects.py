@@ -17,59 +17,141 @@ all rows j }, over which the block's values are enclosed by Taylor models and it
 
 and likewise for every entry. Nothing here needs the tubes to be guessed: they come from the
 block before.
+
+The sum forgets that a product of matrices stretches less than their norms one by one, so the
+errors are kept in an ellipsoid too (`ellipsoids.py`), which the Jacobians' centers map to
+ellipsoids; only what is left of the Jacobians and the defects join as balls.
+
+At last the backward pass of `adjoint.py` runs over these tubes, for an output of one entry.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from certify.domains import ellipsoids, jacobian, norms
-from certify.domains.adjoint import Trace
+from certify.domains.adjoint import Trace, output_error
 from certify.domains.bottlenecks import Block, blocks
-from certify.domains.jacobian import Jacobian
-from certify.domains.taylor import Taylor, TaylorModel, _centered
-from certify.graph import Add, Affine, Apply, Gather, Graph, Matmul, Node, Shape, step
-from certify.rounding import TINY, unknown, up
+from certify.domains.sensitivity import block_jacobian
+from certify.domains.taylor import Taylor, TaylorModel
+from certify.graph import Apply, Graph, Matmul, Node, Shape, step
+from certify.rounding import unknown, up
 
 Watch = Callable[[int, Node, list[TaylorModel], TaylorModel], None]
+#: The degree in which the derivatives over a tube are enclosed.
+BACK = 2
+ROOM = 2.0**30
 
 
-def sharpened(graph: Graph, boxes: Tensor, domain: Taylor, output: int, log=None) -> TaylorModel | None:
-    """Enclose one output with remainders carried from block to block.
+def sharpened(
+    graph: Graph, boxes: Tensor, domain: Taylor, output: int, room: float = ROOM
+) -> TaylorModel | None:
+    """Enclose one value with errors carried from block to block.
+
+    Args:
+        graph: the function.
+        boxes: (boxes, 2).
+        domain: its order is that of the polynomials.
+        output: number of the value.
+        room: bytes that the Jacobians of one batch may take.
 
     Returns:
-        the output's Taylor model; None where the graph is a single block or some value is a
-        scalar without an axis.
+        its Taylor model, with remainders inf where nothing was learned; None where the graph
+        has too few bottlenecks, or one box takes more than the room.
     """
     parts = blocks(graph, output)
     if len(parts) < 3 or any(not graph.shape(n) for part in parts for n in part.nodes):
         return None
-    state = through(graph, parts[0], domain.lift(boxes, graph.input_shape), domain)
-    s = torch.diag_embed(ellipsoids.balls(state.norm.reshape(len(boxes), -1), state.coef.shape[-1]))
+    batch = int(room / box_bytes(graph, parts))
+    if not batch:
+        return None
+    pieces = [_Walk(graph, domain, parts, b).end() for b in boxes.split(batch)]
+    names = ("coef", "rem", "lo", "hi", "norm")
+    return TaylorModel(
+        **{n: torch.cat([getattr(p, n) for p in pieces], int(n == "coef")) for n in names}
+    )
+
+
+def box_bytes(graph: Graph, parts: tuple[Block, ...]) -> int:
+    """Rough memory of one box: the Jacobian of the largest value of any block and an ellipsoid,
+    each with temporaries."""
+    most = 1
     for part in parts[1:]:
-        exact = _tube(domain, state, torch.zeros_like(state.rem), torch.zeros_like(state.norm))
-        end = through(graph, part, exact, domain)
-        trace = Trace(min(2, domain.order))
-        tube = _tube(domain, state, state.rem, state.norm)
-        loose = through(graph, part, tube, domain, trace.note)
-        rem, norm, s = _carried(graph, part, trace, state, end, s)
-        if log:
-            log(part, state, end, loose, rem, norm)
-        if torch.equal(loose.coef, end.coef):
-            rem, norm = torch.fmin(rem, loose.rem), torch.fmin(norm, loose.norm)
-        rem, norm = norms.tighten(rem, norm)
-        state = replace(end, rem=rem, norm=norm, made=None, cut=None)
-    lo, hi = domain.range(replace(state, lo=torch.full_like(state.rem, -torch.inf), hi=torch.full_like(state.rem, torch.inf)))
-    return replace(state, lo=lo, hi=hi, total=None, row=None)
+        inputs = math.prod(graph.shape(part.start))
+        largest = max(math.prod(graph.shape(n)) for n in part.nodes)
+        most = max(most, inputs * (4 * largest + 6 * inputs))
+    return 8 * most
+
+
+class _Walk:
+    """One batch of boxes on its way through the blocks; made, walked once and dropped."""
+
+    def __init__(
+        self, graph: Graph, domain: Taylor, parts: tuple[Block, ...], boxes: Tensor
+    ) -> None:
+        self.graph, self.domain, self.parts, self.boxes = graph, domain, parts, boxes
+        self.trace = Trace(min(BACK, domain.order))
+        self.usable = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
+        self.centers: dict[int, Tensor] = {}
+
+    def end(self) -> TaylorModel:
+        """The last block's end."""
+        lift = self.domain.lift(self.boxes, self.graph.input_shape)
+        state = through(self.graph, self.parts[0], lift, self.domain, self.trace.note)
+        radius = state.norm.reshape(len(self.boxes), -1)
+        shape = torch.diag_embed(ellipsoids.balls(radius, state.coef.shape[-1]))
+        for part in self.parts[1:]:
+            exact = tube(self.domain, state, torch.zeros_like(state.rem))
+            end = through(self.graph, part, exact, self.domain, self._defects)
+            around = tube(self.domain, state, state.rem, state.norm)
+            through(self.graph, part, around, self.domain, self._tubes)
+            j = block_jacobian(self.graph, part, self.trace, state)
+            rem, norm, shape = carried(j, state, end, shape)
+            rem, norm = norms.tighten(rem, norm)
+            state = replace(end, rem=rem, norm=norm)
+        output = self.parts[-1].end
+        if math.prod(self.graph.shape(output)) == 1:
+            error = output_error(self.graph, self.trace, output)
+            error = torch.where(self.usable, error, math.inf)
+            state = replace(state, rem=torch.fmin(state.rem, error.reshape(state.rem.shape)))
+        return tube(self.domain, state, state.rem, state.norm)
+
+    def _defects(
+        self, number: int, node: Node, inputs: list[TaylorModel], value: TaylorModel
+    ) -> None:
+        """Note what one node adds by itself; a polynomial that forgot its inputs is a range over
+        the segment's start alone, which says nothing of the true value."""
+        self.trace.made[number], self.trace.rems[number] = (value.made, value.cut), value.rem
+        if value.cut is not None:
+            self.usable &= ~value.cut.flatten(1).any(1)
+        self.centers.update((i, x.coef) for i, x in zip(node.inputs, inputs, strict=True))
+
+    def _tubes(
+        self, number: int, node: Node, inputs: list[TaylorModel], value: TaylorModel
+    ) -> None:
+        """Note the tubes around the polynomials of the walk without errors."""
+        if isinstance(node.primitive, Apply | Matmul):
+            for i, x in zip(node.inputs, inputs, strict=True):
+                if i not in self.trace.tubes:
+                    self.trace.tubes[i] = self.trace.tube(_about(x, self.centers[i]))
+
+
+def _about(x: TaylorModel, coef: Tensor) -> TaylorModel:
+    """The same around other polynomials: |v - q| <= |v - p| + sum |p_j - q_j|."""
+    if torch.equal(x.coef, coef):
+        return x
+    away = (x.coef - coef).abs().sum(0)
+    return replace(x, coef=coef, rem=unknown(up(x.rem + away, len(coef) + 3)))
 
 
 def through(
-    graph: Graph, part: Block, start: TaylorModel, domain: Taylor, watch: Watch | None = None
+    graph: Graph, part: Block, start: TaylorModel, domain: Taylor, watch: Watch
 ) -> TaylorModel:
     """The block's end for a given start."""
     values = {part.start: start}
@@ -79,8 +161,7 @@ def through(
         # Zeros are gathered from the input of the graph, whatever it is.
         inputs = [values[i] if i in values else _blank(start, graph.shape(i)) for i in node.inputs]
         values[number] = step(domain, node.primitive, *inputs)
-        if watch is not None:
-            watch(number, node, inputs, values[number])
+        watch(number, node, inputs, values[number])
         for i in node.inputs:
             uses[i] -= 1
             if not uses[i]:
@@ -94,85 +175,47 @@ def _blank(like: TaylorModel, shape: Shape) -> TaylorModel:
     return TaylorModel(coef, zero, zero, zero, norms.rows(zero))
 
 
-def _tube(domain: Taylor, at: TaylorModel, rem: Tensor, norm: Tensor) -> TaylorModel:
+def tube(
+    domain: Taylor, at: TaylorModel, rem: Tensor, norm: Tensor | None = None
+) -> TaylorModel:
     """All p + d with |d| <= rem and rows || d || <= norm."""
-    free = torch.full_like(rem, torch.inf)
-    tube = TaylorModel(at.coef, rem, -free, free, norm)
-    lo, hi = domain.range(tube)
-    return replace(tube, lo=lo, hi=hi)
+    free = torch.full_like(rem, math.inf)
+    around = TaylorModel(at.coef, rem, -free, free, norms.rows(rem) if norm is None else norm)
+    lo, hi = domain.range(around)
+    return replace(around, lo=lo, hi=hi)
 
 
-def _carried(
-    graph: Graph, part: Block, trace: Trace, start: TaylorModel, end: TaylorModel, s
-) -> tuple[Tensor, Tensor]:
-    """Bounds on the errors at the end of a block, entry by entry and row by row."""
-    j = slopes(graph, part, trace, len(start.rem))
+def carried(
+    j: jacobian.Jacobian, start: TaylorModel, end: TaylorModel, shape: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Bounds on the errors at the end of a block.
+
+    Args:
+        j: its Jacobian.
+        start: with the errors at the block's start.
+        end: with the block's defect as its remainder.
+        shape: (boxes, n, n), an ellipsoid of the errors at its start.
+
+    Returns:
+        entry by entry, row by row, and an ellipsoid, as at the start.
+    """
     error = start.norm.reshape(len(start.norm), -1)  # (boxes, rows)
-    k = start.coef.shape[-1]
-    if j.owner is not None:
-        place = torch.from_numpy(j.owner.reshape(-1))
-        mine = error[:, place].reshape(j.row.shape)
-    else:
+    if j.owner is None:
         mine = error.reshape(len(error), *[1] * (j.row.ndim - 2), -1)
+    else:
+        mine = error[:, torch.from_numpy(j.owner.reshape(-1))].reshape(j.row.shape)
     ops = 2 * error.shape[1] + 4
-    # (boxes, *lead, d, g, k) to matrices (d, k)
-    length = jacobian.operator_norm(j.center.transpose(-2, -3))
-    loose = unknown(up((j.row * mine).sum(-1) + end.norm, ops))
-    norm = unknown(up(loose + (length * mine).sum(-1), ops))
-    x, rho = ellipsoids.image(j, s)
-    width = end.coef.shape[-1]
-    s = ellipsoids.total(x, rho, ellipsoids.balls(loose.reshape(len(loose), -1), width))
-    rem2, norm2 = ellipsoids.lengths(s, width)
+    # (boxes, *lead, d, g, k) as matrices (d, k)
+    stretch = jacobian.operator_norm(j.center.transpose(-2, -3))
+    loose = up((j.row * mine).sum(-1) + end.norm, ops)
+    norm = up(loose + (stretch * mine).sum(-1), ops)
     entry = (norms.rows(j.center) + j.entry) * mine.unsqueeze(-2)
-    rem = unknown(up(entry.sum(-1) + end.rem, ops))
-    print("   eps max %.1e  N %.1e ell %.1e"%(j.row.max(), norm.max(), norm2.max()), "loose %.1e"%loose.max())
-    rem = torch.fmin(rem, rem2.reshape(rem.shape))
-    norm = torch.fmin(norm, norm2.reshape(norm.shape))
-    return rem, norm, s
+    rem = up(entry.sum(-1) + end.rem, ops)
 
-
-def slopes(graph: Graph, part: Block, trace: Trace, boxes: int) -> Jacobian:
-    """The Jacobian of a block's end with respect to its start, over the tubes of a trace."""
-    shape = graph.shape(part.start)
-    rows = 1
-    for n in shape[:-1]:
-        rows *= n
-    like = next(iter(trace.tubes.values())).rem if trace.tubes else torch.zeros((), dtype=torch.float64)
-    values = {part.start: jacobian.identity(boxes, shape, like)}
-    uses = Counter(i for n in part.nodes for i in graph.nodes[n - 1].inputs)
-    for number in part.nodes:
-        node = graph.nodes[number - 1]
-        x = [values[i] for i in node.inputs]
-        match node.primitive:
-            case Gather():
-                out = jacobian.gather(node.primitive, x[0], graph.shape(node.inputs[0]), rows)
-            case Affine():
-                out = jacobian.affine(node.primitive, x[0])
-            case Add():
-                out = jacobian.add(*x, rows)
-            case Matmul():
-                hulls = [_centered(trace.tubes[i]) for i in node.inputs]
-                out = jacobian.matmul(*x, *hulls, rows)
-            case Apply():
-                out = jacobian.apply(_slope(node.primitive, trace, node.inputs[0]), x[0])
-        values[number] = out
-        for i in node.inputs:
-            uses[i] -= 1
-            if not uses[i]:
-                values.pop(i, None)
-    return values[part.end]
-
-
-def _slope(node: Apply, trace: Trace, number: int) -> tuple[Tensor, Tensor]:
-    """Center and radius of the derivative over a tube."""
-    from certify.domains.expansions import Kinked, derivative, rule
-
-    how, tube = rule(node.function), trace.tubes[number]
-    if isinstance(how, Kinked):
-        low = torch.where(tube.hi <= 0, how.left, how.right)
-        high = torch.where(tube.lo >= 0, how.right, how.left)
-        low, high = torch.minimum(low, high), torch.maximum(low, high)
-        return (low + high) / 2, (high - low) / 2
-    steep = trace.domain.smooth(derivative(how), tube)
-    lo, hi = trace.domain.range(steep)
-    return _centered(replace(steep, lo=lo, hi=hi))
+    x, rho = ellipsoids.image(j, shape)
+    width = end.coef.shape[-1]
+    rest = ellipsoids.balls(unknown(loose).reshape(len(loose), -1), width)
+    shape = ellipsoids.total(x, rho, rest)
+    at_most, rows = ellipsoids.lengths(shape, width)
+    rem = torch.fmin(unknown(rem), at_most.reshape(rem.shape))
+    return rem, torch.fmin(unknown(norm), rows.reshape(norm.shape)), shape

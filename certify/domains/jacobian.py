@@ -52,6 +52,14 @@ def identity(boxes: int, shape: Shape, like: Tensor) -> Jacobian:
     return Jacobian(center, zero, zero[..., 0, :], owner)
 
 
+def nothing(of: Shape, shape: Shape, like: Tensor) -> Jacobian:
+    """The Jacobian of a constant of shape `of` with respect to an input of the given shape."""
+    rows = int(np.prod(shape[:-1]))
+    entry = like.new_zeros((len(like), *of, rows))
+    center = entry.unsqueeze(-1).expand(*entry.shape, shape[-1])
+    return Jacobian(center, entry, entry[..., 0, :], None)
+
+
 def _frobenius(entry: Tensor) -> Tensor:
     """Norms of the rows' blocks from those of their entries: (..., d, g) to (..., g)."""
     return norms.rows(entry.transpose(-1, -2))
