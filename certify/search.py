@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from certify.domains import norms
 from certify.domains.adjoint import Trace, output_error
+from certify.domains.defects import ROOM, sharpened
 from certify.domains.extrema import extrema
 from certify.domains.kinks import Crossings, cuts
 from certify.domains.taylor import Taylor, TaylorModel
@@ -24,6 +26,8 @@ MODEL, TARGET, DIFFERENCE = 0, 1, 2
 OUTPUTS = ("model", "target", "difference")
 NEGATE = Affine(scale=np.array(-1.0))
 CUTS = 7  # at most this many kinks cut one box
+ENCLOSURE = ("rem", "lo", "hi", "norm")
+LIGHT = 2.0**26  # bytes a box, up to which points are worth their Jacobians
 FRESH = -1  # a leaf that has not been enclosed yet: its bounds are infinite
 
 
@@ -66,6 +70,11 @@ class Leaves:
             self.cuts[which],
             self.stale[which],
         )
+
+    def put(self, which: Tensor, other: Leaves) -> Leaves:
+        """Other leaves in the places numbered `which`."""
+        order = torch.arange(len(self)).index_copy(0, which, torch.arange(len(other)) + len(self))
+        return self.join(other).take(order)
 
     def join(self, other: Leaves) -> Leaves:
         """Both sets of leaves."""
@@ -122,6 +131,7 @@ class Problem:
             kink itself, which suits values; slopes jump there, and only a box that is clear of
             the kink has the slope of one side.
         floor: boxes that are not wider are not cut at kinks.
+        room: bytes that the Jacobians of one box may take.
     """
 
     graph: Graph
@@ -130,13 +140,18 @@ class Problem:
     back: int = 2
     margin: float = 0.0
     floor: float = 0.0
+    room: float = ROOM
 
 
-def assess(problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0) -> Leaves:
+def assess(
+    problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0, *, deep: bool = False
+) -> Leaves:
     """Enclose the outputs over boxes; remainders below `enough` are not sharpened."""
     crossings = Crossings()
     domain = Taylor(problem.order)
     models = forward(problem, domain, box, enough, crossings)
+    if deep:
+        models = by_blocks(problem, domain, box, models, enough)
     mid, rad = box.mean(1), (box[:, 1] - box[:, 0]) / 2
     # mid and rad are each off by at most 2**-52 (|mid| + rad); with rad >= 2**-30 |mid| that is
     # below 2**-21 rad, so an input mid + rad t with |t| <= 1 - 2**-20 lies in the box.
@@ -196,10 +211,44 @@ def forward(
     return models | {"model": model, "difference": difference}
 
 
+def by_blocks(
+    problem: Problem,
+    domain: Taylor,
+    box: Tensor,
+    models: dict[str, TaylorModel],
+    enough: float,
+) -> dict[str, TaylorModel]:
+    """The same, where remainders above `enough` are carried from block to block instead."""
+    model, output = models["model"], problem.graph.outputs["model"]
+    where = ~(models["difference"].rem.reshape(-1) <= enough)
+    if not output or not bool(where.any()):
+        return models
+    found = sharpened(problem.graph, box[where], domain, output, problem.room)
+    if found is None:
+        return models
+    old = replace(
+        model, coef=model.coef[:, where], **{n: getattr(model, n)[where] for n in ENCLOSURE}
+    )
+    lo, hi = torch.fmax(old.lo, found.lo), torch.fmin(old.hi, found.hi)
+    better = found.rem < old.rem
+    coef = torch.where(better, found.coef, old.coef)
+    rem = torch.where(better, found.rem, old.rem)
+    parts = {"coef": model.coef.clone()} | {n: getattr(model, n).clone() for n in ENCLOSURE}
+    parts["coef"][:, where] = coef
+    for name, value in zip(ENCLOSURE, (rem, lo, hi, norms.rows(rem)), strict=True):
+        parts[name][where] = value
+    model = TaylorModel(**parts)
+    difference = domain.add(model, domain.affine(NEGATE, models["target"]))
+    return models | {"model": model, "difference": difference}
+
+
 def measure(problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0) -> Points:
     """Proven values at single inputs; errors below `enough` are not sharpened."""
     domain = Taylor(0)
-    models = forward(problem, domain, torch.stack([x, x], 1), enough)
+    box = torch.stack([x, x], 1)
+    models = forward(problem, domain, box, enough)
+    light = replace(problem, room=min(problem.room, LIGHT))
+    models = by_blocks(light, domain, box, models, enough)
     bounds = [torch.stack([e.reshape(-1) for e in domain.range(models[n])]) for n in OUTPUTS]
     return Points(x, cell, torch.stack(bounds))
 
@@ -237,11 +286,22 @@ def split(problem: Problem, parents: Leaves, tolerance: float) -> Leaves:
     box, origin = children(problem, parents, tolerance)
     old = parents.take(origin)
     new = assess(problem, box, old.cell, tolerance / 4)
+    idle = _idle(new, old) & ~(new.rem <= tolerance / 4)
+    if bool(idle.any()):
+        # What is left does not come from the width of the box, but from the depth of the graph.
+        places = idle.nonzero().reshape(-1)
+        better = assess(problem, box[idle], old.cell[idle], tolerance / 4, deep=True)
+        new = new.put(places, better)
     lo = torch.maximum(new.bounds[:, 0], old.bounds[:, 0])
     hi = torch.minimum(new.bounds[:, 1], old.bounds[:, 1])
-    idle = (new.rem > 0.8 * old.rem) & torch.isfinite(old.rem) & torch.isnan(old.cuts[:, 0])
+    idle = _idle(new, old)
     stale = torch.where(idle, old.stale + 1, 0)
     return replace(new, bounds=torch.stack([lo, hi], 1), stale=stale)
+
+
+def _idle(new: Leaves, old: Leaves) -> Tensor:
+    """Whether splitting was of no use, and not for want of a cut at a kink."""
+    return (new.rem > 0.8 * old.rem) & torch.isfinite(old.rem) & torch.isnan(old.cuts[:, 0])
 
 
 def step(problem: Problem, state: State, which: Tensor, tolerance: float) -> tuple[State, Leaves]:

@@ -46,7 +46,8 @@ from certify.rounding import unknown, up
 Watch = Callable[[int, Node, list[TaylorModel], TaylorModel], None]
 #: The degree in which the derivatives over a tube are enclosed.
 BACK = 2
-ROOM = 2.0**30
+#: Bytes that one box may take, where nothing else is said, and one batch of boxes.
+ROOM, BATCH = 2.0**32, 2.0**28
 
 
 def sharpened(
@@ -59,7 +60,7 @@ def sharpened(
         boxes: (boxes, 2).
         domain: its order is that of the polynomials.
         output: number of the value.
-        room: bytes that the Jacobians of one batch may take.
+        room: bytes that one box may take.
 
     Returns:
         its Taylor model, with remainders inf where nothing was learned; None where the graph
@@ -68,10 +69,10 @@ def sharpened(
     parts = blocks(graph, output)
     if len(parts) < 3 or any(not graph.shape(n) for part in parts for n in part.nodes):
         return None
-    batch = int(room / box_bytes(graph, parts))
-    if not batch:
+    each = box_bytes(graph, parts)
+    if each > room:
         return None
-    pieces = [_Walk(graph, domain, parts, b).end() for b in boxes.split(batch)]
+    pieces = [_Walk(graph, domain, parts, b).end() for b in boxes.split(max(1, int(BATCH / each)))]
     names = ("coef", "rem", "lo", "hi", "norm")
     return TaylorModel(
         **{n: torch.cat([getattr(p, n) for p in pieces], int(n == "coef")) for n in names}
@@ -175,9 +176,7 @@ def _blank(like: TaylorModel, shape: Shape) -> TaylorModel:
     return TaylorModel(coef, zero, zero, zero, norms.rows(zero))
 
 
-def tube(
-    domain: Taylor, at: TaylorModel, rem: Tensor, norm: Tensor | None = None
-) -> TaylorModel:
+def tube(domain: Taylor, at: TaylorModel, rem: Tensor, norm: Tensor | None = None) -> TaylorModel:
     """All p + d with |d| <= rem and rows || d || <= norm."""
     free = torch.full_like(rem, math.inf)
     around = TaylorModel(at.coef, rem, -free, free, norms.rows(rem) if norm is None else norm)
