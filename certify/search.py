@@ -242,13 +242,17 @@ def by_blocks(
     return models | {"model": model, "difference": difference}
 
 
-def measure(problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0) -> Points:
-    """Proven values at single inputs; errors below `enough` are not sharpened."""
-    domain = Taylor(0)
-    box = torch.stack([x, x], 1)
+def measure(
+    problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0, deep: float | None = None
+) -> Points:
+    """Proven values at single inputs; errors below `enough` are not sharpened.
+
+    deep: errors below it are not worth the blocks of `defects.py`; `enough` if None.
+    """
+    domain, box = Taylor(0), torch.stack([x, x], 1)
     models = forward(problem, domain, box, enough)
     light = replace(problem, room=min(problem.room, LIGHT))
-    models = by_blocks(light, domain, box, models, enough)
+    models = by_blocks(light, domain, box, models, enough if deep is None else deep)
     bounds = [torch.stack([e.reshape(-1) for e in domain.range(models[n])]) for n in OUTPUTS]
     return Points(x, cell, torch.stack(bounds))
 

@@ -44,7 +44,9 @@ def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: boo
             break
         batch = places[first : first + BATCH]
         x = torch.tensor(batch, dtype=torch.float64)
-        bounds = measure(problem, x, torch.zeros(len(x), dtype=torch.long)).bounds
+        cell = torch.zeros(len(x), dtype=torch.long)
+        # points need not be known better than most leaves are
+        bounds = measure(problem, x, cell, deep=float(leaves.rem.median())).bounds
         mine = [(numbers[p] - first, c) for p, c in pairs if batch[0] <= p <= batch[-1]]
         which, cell = torch.tensor(mine, dtype=torch.long).T
         points = points.join(Points(x[which], cell, bounds[..., which]))
