@@ -26,7 +26,6 @@ from certify.report.data import guaranteed, versions
 from certify.report.numbers import interval
 from certify.run import Progress
 
-
 SAMPLES = 17
 #: More outputs than these are searched together.
 FEW = 16

@@ -111,7 +111,11 @@ class _Walk:
             exact = tube(self.domain, state, torch.zeros_like(state.rem))
             end = through(self.graph, part, exact, self.domain, self._defects)
             around = tube(self.domain, state, state.rem, state.norm)
-            through(self.graph, part, around, self.domain, self._tubes)
+            loose = through(self.graph, part, around, self.domain, self._tubes)
+            if not bool(torch.isfinite(state.norm).reshape(len(radius), -1).all(1).any()):
+                # nothing is known here of any box, and no Jacobian will know more
+                state = replace(end, rem=loose.rem + math.inf, norm=loose.norm + math.inf)
+                continue
             j = block_jacobian(self.graph, part, self.trace, state)
             rem, norm, shape = carried(j, state, end, shape)
             rem, norm = norms.tighten(rem, norm)
