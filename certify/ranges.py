@@ -27,8 +27,8 @@ from certify.run import Progress
 
 SAMPLES = 17
 ROUNDED = 1e-9  # by which a plain float64 sample may be off
-#: More outputs than these are searched together.
-FEW = 16
+#: More outputs than these are searched together, and graphs of more entries from one box on.
+FEW, LARGE = 16, 2**17
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +72,9 @@ def ranges(
     """
     model = model if isinstance(model, Model) else load(model)
     count = math.prod(model.outputs)
-    if output is None and count > FEW and not derivative:
-        return _together(model, options, watch)
+    entries = sum(math.prod(node.shape) for node in model.graph.nodes)
+    if not derivative and (entries > LARGE or (output is None and count > FEW)):
+        return _together(model, options, output)
     chosen = range(count) if output is None else [output]
     found, closed, why = {}, True, ""
     for number in chosen:
@@ -92,17 +93,19 @@ def ranges(
     return Ranges(model, options, found, closed, derivative, why)
 
 
-def _together(model: Model, options: Options, watch: Callable[[Progress], None]) -> Ranges:
-    """All outputs by one search."""
-    model_graph(model, 0)  # refuses several inputs
+def _together(model: Model, options: Options, output: int | None) -> Ranges:
+    """All outputs, or one, by one search that begins with the whole box."""
+    graph = model_graph(model, output or 0)  # refuses several inputs
+    if output is None:
+        graph = model.graph
     lo, hi = options.domain
     places = torch.linspace(lo, hi, SAMPLES, dtype=torch.float64).reshape(-1, *model.inputs)
     if model.whole is None:
         check_agreement(model, places)
     else:
         check_agreement(model.whole, points(model, places))
-    found = joint(model.graph, options.domain, options.goal, options.limits)
-    seen = evaluate(model.graph, places)["model"].reshape(SAMPLES, -1)
+    found = joint(graph, options.domain, options.goal, options.limits)
+    seen = evaluate(graph, places)["model"].reshape(SAMPLES, -1)
     low, high = seen.amin(0), seen.amax(0)
     (least, most), (lower, upper) = found.outer, found.inner
     # Nothing proven rests on this: it only finds defects of ours, and plain samples are rounded.
@@ -111,7 +114,8 @@ def _together(model: Model, options: Options, watch: Callable[[Progress], None])
     if bool((outside | (least > lower) | (upper > most)).any()):
         raise InternalError("a sample lies outside its range; please report this model")
     ends = {
-        i: Ends(found.outer[:, i : i + 1], found.inner[:, i : i + 1]) for i in range(len(least))
+        (output or 0) + i: Ends(found.outer[:, i : i + 1], found.inner[:, i : i + 1])
+        for i in range(len(least))
     }
     closed = found.stopped_by == "closed"
     return Ranges(model, options, ends, closed, 0, "" if closed else found.stopped_by)
