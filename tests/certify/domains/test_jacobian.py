@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import mpmath
 import numpy as np
@@ -18,7 +19,7 @@ from certify.domains.bottlenecks import Block
 from certify.domains.defects import through, tube
 from certify.domains.sensitivity import block_jacobian
 from certify.domains.taylor import Taylor, TaylorModel
-from certify.graph import Builder
+from certify.graph import Affine, Builder
 from theory.functions import FUNCTIONS
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -127,6 +128,29 @@ def test_balls_are_not_larger_than_needed(ref):
     through(graph, part, start, Taylor(2), trace.note)
     j = block_jacobian(graph, part, trace, start)
     assert j.owner.tolist() == [0, 1] and float(j.row.max()) < 1e-12
+
+
+def test_roundings_of_a_product_that_cancels():
+    """Large terms cancel in W C: the ball must hold the rounding of the terms, not of the sum."""
+    rng = np.random.default_rng(1)
+    first = rng.normal(size=(60, 3))
+    weight = np.concatenate([first[:59].T @ first[:59], rng.normal(size=(3, 57))], 1)
+    weight[:, 3:] *= 1e8
+    center = np.concatenate([first[:30], first[:30]])
+    weight = np.concatenate([weight[:, :30], -weight[:, :30]], 1)
+    zero = torch.zeros((1, 1, 60, 1), dtype=torch.float64)
+    x = jacobian.Jacobian(
+        torch.from_numpy(center).reshape(1, 1, 60, 1, 3), zero, zero[..., 0, :], np.array([0])
+    )
+    w = weight
+    out = jacobian.affine(Affine(weight=w), x)
+    for i in range(3):
+        exact = [
+            sum(Fraction(w[i, j]) * Fraction(center[j, k]) for j in range(60)) for k in range(3)
+        ]
+        got = out.center[0, 0, i, 0].tolist()
+        off = sum((Fraction(a) - b) ** 2 for a, b in zip(got, exact, strict=True))
+        assert off <= Fraction(float(out.entry[0, 0, i, 0])) ** 2
 
 
 @given(SEEDS, st.integers(1, 6), st.integers(1, 6), st.sampled_from([1.0, 1e-20, 1e25, 1e200]))
