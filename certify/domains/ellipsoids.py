@@ -8,9 +8,6 @@ the product of theirs. If a a' <= X and b b' <= Y then for every c > 0
     (a + b)(a + b)' <= (1 + c) X + (1 + 1/c) Y,
 
 because c a a' - a b' - b a' + b b' / c = (sqrt(c) a - b / sqrt(c))(...)' >= 0.
-
-Source:
-    Kurzhanski, Valyi, Ellipsoidal Calculus for Estimation and Control, 1997, section 2.1 (sums).
 """
 
 from __future__ import annotations
