@@ -230,7 +230,8 @@ def check_graph(
         agreement = check_agreement(model.whole, points(model, places))
     for _ in range(derivative):
         graph = derive(graph)
-    problem = Problem(graph, cells, margin=MARGIN) if derivative else Problem(graph, cells)
+    room = options.limits.memory * 2**20
+    problem = Problem(graph, cells, margin=MARGIN if derivative else 0.0, room=room)
     goal = options.goal if sup else replace(options.goal, sup=False, plateaus=False)
     outcome = search(problem, goal, options.limits, watch)
     samples = sandwich(problem, outcome)

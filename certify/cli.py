@@ -38,6 +38,13 @@ Ends = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="LO HI", help="Lower and upper end; by default the target's own."),
 ]
+Segment = Annotated[
+    tuple[str, str] | None,
+    typer.Option(metavar="A.json B.json", help="From input A, t = 0, straight to B, t = 1."),
+]
+Along = Annotated[
+    str | None, typer.Option(metavar="EXPR,...", help="Every input as an expression in t.")
+]
 
 
 def _cite(wanted: bool) -> None:
@@ -86,13 +93,8 @@ def check(
         str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a cluster that you trust.")
     ] = None,
     output: Output = None,
-    segment: Annotated[
-        tuple[str, str] | None,
-        typer.Option(metavar="A.json B.json", help="From input A, t = 0, straight to B, t = 1."),
-    ] = None,
-    curve: Annotated[
-        str | None, typer.Option(metavar="EXPR,...", help="Every input as an expression in t.")
-    ] = None,
+    segment: Segment = None,
+    curve: Along = None,
     json: Json = None,
     certificate: Annotated[
         str | None, typer.Option(metavar="PATH", help="Write a certificate, packed if PATH is .gz.")
@@ -216,7 +218,10 @@ def verify(
 @told
 def enclose(
     model: Model,
-    box: Annotated[tuple[float, float], typer.Option(metavar="LO HI", help="The input box.")],
+    box: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LO HI", help="The input box; [0, 1] along a segment."),
+    ] = None,
     gap: Annotated[float, typer.Option(help="Closed when hi - lo is known to this part.")] = 0.01,
     abs_gap: Annotated[float, typer.Option(help="... or to within this.")] = 0.0,
     budget: Seconds = 60.0,
@@ -224,6 +229,8 @@ def enclose(
     jobs: Jobs = 1,
     output: Output = None,
     derivative: Annotated[int, typer.Option(min=0, max=2, help="Of this order; 0: values.")] = 0,
+    segment: Segment = None,
+    curve: Along = None,
     json: Json = None,
 ) -> None:
     """Bracket the range of a model's outputs on a box: values reached, and values never passed.
@@ -232,18 +239,22 @@ def enclose(
     """
     place = None if json in (None, "-") else destination(json)
     enough_memory()
+    if segment is not None and curve is not None:
+        raise BadRequest("--segment and --curve exclude each other")
+    if box is None and segment is None:
+        raise BadRequest("give the input box, --box LO HI; only a segment has one, [0, 1], already")
     from certify import ranges
     from certify.options import Options
     from certify.run import Limits
     from theory.targets import interval
 
+    ends = interval(box or (0.0, 1.0), "--box")
     limits = Limits(budget, memory)
-    options = Options(
-        domain=interval(box, "--box"), cells=1, gap=gap, abs_gap=abs_gap, limits=limits
-    )
+    options = Options(domain=ends, cells=1, gap=gap, abs_gap=abs_gap, limits=limits)
+    subject = model if segment is None and curve is None else _placed(model, curve or segment)[0]
     with _workers(jobs) as workers, _progress() as watch:
         options = replace(options, limits=Limits(budget, memory, workers=workers))
-        found = ranges.ranges(model, options, output, watch, derivative)
+        found = ranges.ranges(subject, options, output, watch, derivative)
     _deliver(ranges.as_data(found), ranges.render(found), json, place)
     raise typer.Exit(0 if found.closed else 3)
 
@@ -328,12 +339,19 @@ def _along(
     path: str | tuple[str, str],
 ) -> tuple:
     """The model along a curve, or a segment between two files, and the target there."""
-    from certify.frontend import curve, load
     from theory.curves import target_along
 
-    found = curve.curve(path) if isinstance(path, str) else curve.straight(*path)
+    placed, texts = _placed(model, path)
     domain = domain or (None if isinstance(path, str) else (0.0, 1.0))
-    return curve.along(load(model), found), target_along(target, found.texts, output or 0, domain)
+    return placed, target_along(target, texts, output or 0, domain)
+
+
+def _placed(model: str, path: str | tuple[str, str]) -> tuple:
+    """The model along a curve or a segment, and every input as an expression in t."""
+    from certify.frontend import curve, load
+
+    found = curve.curve(path) if isinstance(path, str) else curve.straight(*path)
+    return curve.along(load(model), found), found.texts
 
 
 def _deliver(data: dict, words: str, json: str | None, place: Path | None) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
+from certify.domains.taylor import Taylor, TaylorModel
 from certify.graph import Affine, Apply, Gather, Graph, Matmul
 
 Bound = tuple[float, float]
@@ -29,6 +31,12 @@ def normalized(graph: Graph) -> dict[int, Bound]:
                 centered = is_layer_norm(graph, number)
                 found[number] = _root(features - 1 if centered else features), _root(features)
     return found
+
+
+def limit(graph: Graph, domain: Taylor) -> Callable[[int, TaylorModel], TaylorModel]:
+    """The values of a graph, cut to these bounds: for `certify.graph.enclose` as `known`."""
+    bounds = normalized(graph)
+    return lambda number, x: domain.within(x, *bounds[number]) if number in bounds else x
 
 
 def _root(n: int) -> float:

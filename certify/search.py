@@ -16,19 +16,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from certify.domains import norms
 from certify.domains.adjoint import Trace, output_error
 from certify.domains.branching import axis_of
+from certify.domains.defects import ROOM, sharpened
 from certify.domains.extrema import extrema
 from certify.domains.kinks import Crossings, cuts
 from certify.domains.taylor import Taylor, TaylorModel
 from certify.graph import Affine, Graph, Node, enclose
-from certify.normalized import normalized
+from certify.normalized import limit
 
 MODEL, TARGET, DIFFERENCE = 0, 1, 2
 OUTPUTS = ("model", "target", "difference")
 NEGATE = Affine(scale=np.array(-1.0))
 CUTS = 7  # at most this many kinks cut one box
 LAST = "bounds", "inner"  # parts of leaves that are numbered along their last axis
+ENCLOSURE = ("rem", "lo", "hi", "norm")
+LIGHT = 2.0**26  # bytes a box, up to which points are worth their Jacobians
 FRESH = -1  # a leaf that has not been enclosed yet: its bounds are infinite
 
 
@@ -65,6 +69,11 @@ class Leaves:
         """The leaves selected by an index or a mask."""
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return Leaves(**{n: t[..., which] if n in LAST else t[which] for n, t in parts.items()})
+
+    def put(self, which: Tensor, other: Leaves) -> Leaves:
+        """Other leaves in the places numbered `which`."""
+        order = torch.arange(len(self)).index_copy(0, which, torch.arange(len(other)) + len(self))
+        return self.join(other).take(order)
 
     def join(self, other: Leaves) -> Leaves:
         """Both sets of leaves."""
@@ -131,6 +140,7 @@ class Problem:
             kink itself, which suits values; slopes jump there, and only a box that is clear of
             the kink has the slope of one side.
         floor: boxes that are not wider are not cut at kinks.
+        room: bytes that the Jacobians of one box may take.
     """
 
     graph: Graph
@@ -139,6 +149,7 @@ class Problem:
     back: int = 2
     margin: float = 0.0
     floor: float = 0.0
+    room: float = ROOM
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", self.cells.reshape(len(self.cells), -1, 2))
@@ -153,12 +164,16 @@ class Problem:
         return Taylor(self.order if order is None else order, self.variables)
 
 
-def assess(problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0) -> Leaves:
+def assess(
+    problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0, *, deep: bool = False
+) -> Leaves:
     """Enclose the outputs over boxes; remainders below `enough` are not sharpened."""
     box = box.reshape(len(box), -1, 2)
     crossings = Crossings() if problem.variables == 1 else None
     domain = problem.domain()
     models = forward(problem, domain, box, enough, crossings)
+    if deep:
+        models = by_blocks(problem, domain, box, models, enough)
     mid, rad = box.mean(2), (box[..., 1] - box[..., 0]) / 2
     # mid and rad are each off by at most 2**-52 (|mid| + rad); with rad >= 2**-30 |mid| that is
     # below 2**-21 rad, so an input mid + rad t with |t| <= 1 - 2**-20 lies in the box.
@@ -208,12 +223,9 @@ def forward(
         if crossings is not None:
             crossings.note(node, inputs[0])
 
-    bounds = normalized(problem.graph)
-
-    def known(number: int, value: TaylorModel) -> TaylorModel:
-        return domain.within(value, *bounds[number]) if number in bounds else value
-
-    models = enclose(problem.graph, box, domain=domain, watch=watch, known=known)
+    models = enclose(
+        problem.graph, box, domain=domain, watch=watch, known=limit(problem.graph, domain)
+    )
     output = problem.graph.outputs["model"]
     if output == 0 or bool((models["difference"].rem <= enough).all()):
         return models  # the input itself has nothing to sharpen
@@ -227,10 +239,50 @@ def forward(
     return models | {"model": model, "difference": difference}
 
 
-def measure(problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0) -> Points:
-    """Proven values at single inputs (P, n); errors below `enough` are not sharpened."""
+def by_blocks(
+    problem: Problem,
+    domain: Taylor,
+    box: Tensor,
+    models: dict[str, TaylorModel],
+    enough: float,
+) -> dict[str, TaylorModel]:
+    """The same, where remainders above `enough` are carried from block to block instead; of one
+    variable."""
+    model, output = models["model"], problem.graph.outputs["model"]
+    where = ~(models["difference"].rem.reshape(-1) <= enough)
+    if not output or problem.variables > 1 or not bool(where.any()):
+        return models
+    found = sharpened(problem.graph, box[where], domain, output, problem.room)
+    if found is None:
+        return models
+    old = replace(
+        model, coef=model.coef[:, where], **{n: getattr(model, n)[where] for n in ENCLOSURE}
+    )
+    lo, hi = torch.fmax(old.lo, found.lo), torch.fmin(old.hi, found.hi)
+    better = found.rem < old.rem
+    coef = torch.where(better, found.coef, old.coef)
+    rem = torch.where(better, found.rem, old.rem)
+    parts = {"coef": model.coef.clone()} | {n: getattr(model, n).clone() for n in ENCLOSURE}
+    parts["coef"][:, where] = coef
+    for name, value in zip(ENCLOSURE, (rem, lo, hi, norms.rows(rem)), strict=True):
+        parts[name][where] = value
+    model = TaylorModel(**parts)
+    difference = domain.add(model, domain.affine(NEGATE, models["target"]))
+    return models | {"model": model, "difference": difference}
+
+
+def measure(
+    problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0, deep: float | None = None
+) -> Points:
+    """Proven values at single inputs (P, n); errors below `enough` are not sharpened.
+
+    deep: errors below it are not worth the blocks of `defects.py`; `enough` if None.
+    """
     x, domain = x.reshape(len(x), -1), problem.domain(0)
-    models = forward(problem, domain, torch.stack([x, x], -1), enough)
+    box = torch.stack([x, x], -1)
+    models = forward(problem, domain, box, enough)
+    light = replace(problem, room=min(problem.room, LIGHT))
+    models = by_blocks(light, domain, box, models, enough if deep is None else deep)
     bounds = [torch.stack([e.reshape(-1) for e in domain.range(models[n])]) for n in OUTPUTS]
     return Points(x, cell, torch.stack(bounds))
 
@@ -283,11 +335,22 @@ def split(problem: Problem, parents: Leaves, tolerance: float, by: By | None = N
     old = parents.take(origin)
     enough = tolerance / 4
     new = by(problem, box, old, enough) if by else assess(problem, box, old.cell, enough)
+    idle = _idle(new, old) & ~(new.rem <= enough)
+    if bool(idle.any()):
+        # What is left does not come from the width of the box, but from the depth of the graph.
+        places = idle.nonzero().reshape(-1)
+        better = assess(problem, box[idle], old.cell[idle], enough, deep=True)
+        new = new.put(places, better)
     lo = torch.maximum(new.bounds[:, 0], old.bounds[:, 0])
     hi = torch.minimum(new.bounds[:, 1], old.bounds[:, 1])
-    idle = (new.rem > 0.8 * old.rem) & torch.isfinite(old.rem) & torch.isnan(old.cuts[:, 0])
+    idle = _idle(new, old)
     stale = torch.where(idle, old.stale + 1, 0)
     return replace(new, bounds=torch.stack([lo, hi], 1), stale=stale)
+
+
+def _idle(new: Leaves, old: Leaves) -> Tensor:
+    """Whether splitting was of no use, and not for want of a cut at a kink."""
+    return (new.rem > 0.8 * old.rem) & torch.isfinite(old.rem) & torch.isnan(old.cuts[:, 0])
 
 
 def step(

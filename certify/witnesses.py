@@ -29,6 +29,7 @@ def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: boo
         edges: measure the ends of all leaves too, which windows need, in one variable.
     """
     began, leaves = time.perf_counter(), state.leaves
+    usual = float(leaves.rem.sort().values[9 * (len(leaves) - 1) // 10])
     found = {pair for which in (MODEL, TARGET) for side in (0, 1)
              for pair in _extremes(leaves, len(problem.cells), which, side)}  # fmt: skip
     if edges:
@@ -44,7 +45,9 @@ def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: boo
             break
         batch = places[first : first + BATCH]
         x = torch.tensor(batch, dtype=torch.float64)
-        bounds = measure(problem, x, torch.zeros(len(x), dtype=torch.long)).bounds
+        cell = torch.zeros(len(x), dtype=torch.long)
+        # points need not be known better than most leaves are
+        bounds = measure(problem, x, cell, deep=4 * usual).bounds
         mine = [(numbers[p] - first, c) for p, c in pairs if batch[0] <= p <= batch[-1]]
         which, cell = torch.tensor(mine, dtype=torch.long).T
         points = points.join(Points(x[which], cell, bounds[..., which]))

