@@ -1,4 +1,7 @@
-"""Profiles of hypothesis; choose one with HYPOTHESIS_PROFILE, e.g. nightly."""
+"""Profiles of hypothesis; choose one with HYPOTHESIS_PROFILE, e.g. nightly.
+
+The laws of whole graphs have their own numbers, see tests/support/depth.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
-for name, examples in (("ci", 25), ("local", 50), ("nightly", 2000)):
+for name, examples in (("ci", 25), ("local", 50), ("nightly", 5000)):
     settings.register_profile(
         name,
         max_examples=examples,
