@@ -10,7 +10,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
-EXAMPLES = {"local": 50, "ci": 200, "nightly": 5000}
+EXAMPLES = {"local": 50, "ci": 200, "nightly": 5000, "mutants": 200}
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 
