@@ -33,20 +33,15 @@ def scratch() -> Iterator[Path]:
 
 
 def pytest_run(root: Path, tests: tuple[str, ...], patience: float = PATIENCE) -> tuple[str, str]:
-    """What the tests say in this tree: "passed", "failed", "broken" or "endless", and the end of
-    their output. Examples of hypothesis are those of CI, the same every time, and failures are not shrunk."""
-    command = [
-        sys.executable,
-        "-B",
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "--tb=line",
-        "-p",
-        "no:cacheprovider",
-        *tests,
-    ]
+    """What the tests say in this tree.
+
+    Examples of hypothesis are those of CI, the same every time, and failures are not shrunk.
+
+    Returns:
+        "passed", "failed", "broken" or "endless", and the end of the output.
+    """
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "--tb=line",
+               "-p", "no:cacheprovider", *tests]  # fmt: skip
     bare = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PLATEAU"))}
     more = {"HYPOTHESIS_PROFILE": "mutants", "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     try:
