@@ -326,6 +326,16 @@ def test_every_input_is_covered(judged, cells, trees, says):
     assert result.accepted == (not says) and says in result.reason, result.reason
 
 
+@pytest.mark.parametrize("cell", [0, 1])
+def test_a_range_needs_every_leaf(judged, leaves, cell):
+    """The range that one of two leaves supports is not that of both."""
+    data = million_leaves(1)
+    assert judged(data).accepted
+    leaves(data)[cell].set("model", -0.5, 0.5)
+    data["stated"]["cells"][0]["range"] = [(-0.5).hex(), (0.5).hex()]
+    assert "cell 0: range" in judged(data).reason
+
+
 def test_many_leaves_are_covered_and_the_false_one_found(tmp_path, leaves):
     data = million_leaves(12)
     leaves(data)[9].set("target", -1, 1e-3)
