@@ -13,7 +13,7 @@ import time
 from collections import Counter
 
 from tests.mutants import Mutant, mutants, titles
-from tests.mutants.running import outcome, pytest_run, scratch
+from tests.mutants.running import in_a_fork, in_a_process, outcome, scratch
 from theory.files import replace_file
 
 
@@ -50,13 +50,13 @@ def run(chosen: list[Mutant], path: str | None, *, baseline: bool) -> int:
     with scratch() as root:
         if baseline:
             tests = tuple(sorted({test for mutant in chosen for test in mutant.tests}))
-            verdict, text = pytest_run(root, tests, 3600.0)
+            verdict, text = in_a_process(root, tests, 3600.0)
             if verdict != "passed":
                 print(f"without any fault the tests are {verdict}:\n{text}", file=sys.stderr)
                 return 2
         for number, mutant in enumerate(chosen, start=1):
             began = time.perf_counter()
-            verdict, text = outcome(root, mutant)
+            verdict, text = outcome(root, mutant, in_a_fork)
             said[mutant.area, verdict] += 1
             seconds = time.perf_counter() - began
             print(f"{number:>4}/{len(chosen)} {verdict:<9}{seconds:6.1f} s  {mutant.name}",

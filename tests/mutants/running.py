@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 from tests.mutants import ROOT, Mutant
 
 PATIENCE = 300.0  # seconds for the tests of one mutant
 PARTS = ("certify", "theory", "probes", "tests", "benchmarks", "docs", "pyproject.toml",
          "README.md", "constraints.txt")  # fmt: skip
+OPTIONS = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider"]
+#: Examples of hypothesis are those of CI, the same every time, and failures are not shrunk.
+MORE = {"HYPOTHESIS_PROFILE": "mutants", "OMP_NUM_THREADS": "1"}
+OTHERS = ("torch", "z3", "sympy", "flint", "hypothesis", "mpmath", "numpy", "pytest", "onnx")
+
+Run = Callable[[Path, tuple[str, ...], float], tuple[str, str]]
 
 
 @contextmanager
@@ -32,28 +40,60 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def pytest_run(root: Path, tests: tuple[str, ...], patience: float = PATIENCE) -> tuple[str, str]:
-    """What the tests say in this tree.
+def _said(code: int | None) -> str:
+    return {0: "passed", 1: "failed", None: "endless"}.get(code, "broken")
 
-    Examples of hypothesis are those of CI, the same every time, and failures are not shrunk.
+
+def in_a_process(root: Path, tests: tuple[str, ...], patience: float) -> tuple[str, str]:
+    """What the tests say in this tree, in a process of their own.
 
     Returns:
-        "passed", "failed", "broken" or "endless", and the end of the output.
+        "passed", "failed", "broken" (they cannot be run) or "endless", and the end of the output.
     """
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "--tb=line",
-               "-p", "no:cacheprovider", *tests]  # fmt: skip
+    command = [sys.executable, "-B", "-m", "pytest", *OPTIONS, *tests]
     bare = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PLATEAU"))}
-    more = {"HYPOTHESIS_PROFILE": "mutants", "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     try:
-        done = subprocess.run(command, cwd=root, env=bare | more, capture_output=True, text=True,
-                              timeout=patience)  # fmt: skip
+        done = subprocess.run(command, cwd=root, env=bare | MORE | {"PYTHONPATH": str(root)},
+                              capture_output=True, text=True, timeout=patience)  # fmt: skip
     except subprocess.TimeoutExpired:
-        return "endless", f"longer than {patience:g} s"
-    outcome = {0: "passed", 1: "failed"}.get(done.returncode, "broken")
-    return outcome, (done.stdout + done.stderr)[-2000:]
+        return _said(None), f"longer than {patience:g} s"
+    return _said(done.returncode), (done.stdout + done.stderr)[-2000:]
 
 
-def outcome(root: Path, mutant: Mutant) -> tuple[str, str]:
+def in_a_fork(root: Path, tests: tuple[str, ...], patience: float) -> tuple[str, str]:
+    """The same in a fork of this process, which saves the seconds that other packages take to
+    import; this process must not have worked with torch or Z3 before."""
+    for name in OTHERS:
+        importlib.import_module(name)
+    with TemporaryFile("w+") as output:
+        fork = multiprocessing.get_context("fork")
+        child = fork.Process(target=_child, args=(root, tests, output.fileno()))
+        child.start()
+        child.join(patience)
+        code = child.exitcode
+        if code is None:
+            child.kill()
+            child.join()
+        output.seek(0)
+        return _said(code), output.read()[-2000:]
+
+
+def _child(root: Path, tests: tuple[str, ...], output: int) -> None:
+    """Nothing of this tree stays imported: the code is read anew from the scratch copy."""
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(root)
+    os.environ.update(MORE)
+    for name, module in list(sys.modules.items()):
+        mine = str(getattr(module, "__file__", None) or "").startswith(f"{ROOT}{os.sep}")
+        if mine or name.partition(".")[0] in ("certify", "theory", "probes", "tests", "benchmarks"):
+            del sys.modules[name]
+    sys.path[:] = [str(root), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
+    sys.dont_write_bytecode = True
+    sys.exit(int(sys.modules["pytest"].main([*OPTIONS, *tests])))
+
+
+def outcome(root: Path, mutant: Mutant, run: Run = in_a_process) -> tuple[str, str]:
     """What becomes of one mutant in the scratch copy, which is mended afterwards.
 
     Returns:
@@ -64,7 +104,7 @@ def outcome(root: Path, mutant: Mutant) -> tuple[str, str]:
     original = path.read_text(encoding="utf-8")
     path.write_text(mutant.applied(root), encoding="utf-8")
     try:
-        said, text = pytest_run(root, mutant.tests)
+        said, text = run(root, mutant.tests, PATIENCE)
     finally:
         path.write_text(original, encoding="utf-8")
     return {"failed": "killed", "endless": "killed", "passed": "survived"}.get(said, said), text
