@@ -23,7 +23,7 @@ SCALES = st.integers(-300, 300).map(lambda k: 10.0**k)
 @pytest.mark.parametrize("name", DOMAINS)
 @pytest.mark.parametrize("function", FUNCTIONS)
 @given(BOXES, PARTS)
-@law(2 * len(DOMAINS))
+@law(3 * len(DOMAINS))
 def test_functions(function, name, box_list, part):
     b = Builder((1,))
     graph = b.graph(model=b.apply(FUNCTIONS[function], 0))

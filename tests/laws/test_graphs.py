@@ -29,7 +29,7 @@ def test_random_graphs(graph, box_list, part, name):
 
 
 @given(graphs.encoders(), BOXES, PARTS, DOMAIN)
-@law()
+@law(2)
 def test_random_encoders(graph, box_list, part, name):
     check("random encoders x domains", graph, box_list, part, name)
 

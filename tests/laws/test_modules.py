@@ -22,7 +22,7 @@ WAYS = st.sampled_from(["Taylor(0)", "Taylor(3)", "Taylor(8)", "checker(4)"])
 
 
 @given(encoders(), boxes(-2.0, 2.0), PARTS, WAYS)
-@law(20)
+@law(33)
 def test_exported_modules(module, box, part, way):
     graph = as_model(module).graph
     ((found,),) = (list(row.values()) for row in DOMAINS[way](graph, [box]))

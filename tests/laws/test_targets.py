@@ -48,7 +48,7 @@ def test_every_target_has_its_textbook():
 @pytest.mark.parametrize("way", [*DOMAINS])
 @pytest.mark.parametrize("name", TARGETS)
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(-50, 0))
-@law(3 * len(DOMAINS))
+@law(6 * len(DOMAINS))
 def test_targets(name, way, place, part, kind, width):
     lowest, highest = TARGETS[name].domain
     lo = lowest + place * (highest - lowest)
