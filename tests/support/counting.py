@@ -11,6 +11,8 @@ from collections import Counter
 
 TRIED: Counter[str] = Counter()
 FAILED: Counter[str] = Counter()
+#: Comparisons that nothing could have failed: not defined there, or no bound on either side.
+EMPTY: Counter[str] = Counter()
 
 
 def hold(law: str, holds: bool, *shown: object) -> None:
@@ -26,8 +28,13 @@ def hold(law: str, holds: bool, *shown: object) -> None:
 
 def rows() -> list[dict[str, object]]:
     """What was tried, for the page."""
-    return [{"what": law, "tried": n, "failed": FAILED[law], "note": ""}
+    return [{"what": law, "tried": n, "failed": FAILED[law], "note": _note(law)}
             for law, n in sorted(TRIED.items())]  # fmt: skip
+
+
+def _note(law: str) -> str:
+    share = 100 * EMPTY[law] / TRIED[law]
+    return f"{share:.1f} % undefined or unbounded" if share else ""
 
 
 def write() -> None:

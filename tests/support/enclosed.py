@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import balls
 import graphs
-from counting import hold
+from counting import EMPTY, hold
 from domains import DOMAINS
 from hypothesis import strategies as st
 
@@ -38,5 +40,6 @@ def check(law: str, graph: Graph, boxes: list[tuple[float, float]], part: float,
                 for ball, (low, high) in zip(truth[output], pairs, strict=True):
                     shown = name, output, (lo, hi), x, ball.str(20), low, high
                     hold(law, not balls.outside(ball, low, high), *shown)
+                    EMPTY[law] += ball.is_nan() or (math.isinf(low) and math.isinf(high))
                     compared += 1
     return compared
