@@ -22,6 +22,7 @@ from certify.domains.extrema import extrema
 from certify.domains.taylor import Taylor, TaylorModel
 from certify.goal import Goal
 from certify.graph import Graph, enclose
+from certify.normalized import limit
 from certify.run import Limits
 
 ORDER = 8

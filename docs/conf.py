@@ -14,6 +14,7 @@ from latex2mathml.converter import convert
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.reliability import render  # noqa: E402
 from theory.pages import as_index, as_markdown, slug  # noqa: E402
 from theory.theorem import Status, prove_all  # noqa: E402
 
@@ -25,7 +26,7 @@ templates_path = ["_templates"]
 html_theme = "furo"
 html_show_sphinx = False
 html_math_renderer = "mathml"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated"]
 suppress_warnings: list[str] = []
 
 
@@ -53,6 +54,13 @@ def write_statements(app: object, config: object) -> None:
         (folder / name).write_text(text)
 
 
+def write_counts(app: object, config: object) -> None:
+    """docs/generated/reliability.md: the tables of whatever counts are stored."""
+    folder = Path(__file__).parent / "generated"
+    folder.mkdir(exist_ok=True)
+    (folder / "reliability.md").write_text(render())
+
+
 def inline(self: object, node: nodes.math) -> None:
     """A formula in a line of text."""
     self.body.append(convert(node.astext()))
@@ -70,3 +78,4 @@ def setup(app: object) -> None:
     """Register the renderer and the generated pages."""
     app.add_html_math_renderer("mathml", (inline, None), (display, None))
     app.connect("config-inited", write_statements)
+    app.connect("config-inited", write_counts)

@@ -1,4 +1,7 @@
-"""Profiles of hypothesis; choose one with HYPOTHESIS_PROFILE, e.g. nightly."""
+"""Profiles of hypothesis; choose one with HYPOTHESIS_PROFILE, e.g. nightly.
+
+The laws of whole graphs have their own numbers, see tests/support/depth.py.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ from hypothesis import HealthCheck, Phase, settings
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
-for name, examples in (("ci", 25), ("local", 50), ("nightly", 2000)):
+for name, examples in (("ci", 25), ("local", 50), ("nightly", 5000), ("mutants", 25)):
     settings.register_profile(
         name,
         max_examples=examples,
         deadline=None,
         database=None,
-        derandomize=name == "ci",  # one commit, one verdict; other profiles explore
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        derandomize=name in ("ci", "mutants"),  # one commit, one verdict; others explore
+        # a mutant's failure is not looked at, so it need not be made small
+        phases=(Phase.explicit, Phase.generate, Phase.shrink)[: 2 if name == "mutants" else 3],
         suppress_health_check=SLOW,
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -22,6 +22,7 @@ def scalar(t):
 @given(SIZES, SIZES, GAPS, SIZES, st.booleans())
 @example(1.0, 1.01, 0.01, 0.0, False)
 @example(0.0, 0.0, 0.01, 0.0, False)
+@example(0.49999999999999994, 1.5, 1e-20, 1.0, False)  # hi - lo is rounded down to 1
 @settings(max_examples=10 * settings().max_examples)
 def test_closed_is_exact(lo, factor, gap, abs_gap, near):
     hi = max(lo, lo * (1 + gap) * (1 + 1e-15) if near else factor)

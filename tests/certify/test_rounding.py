@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certify.rounding import (
+    LARGEST,
     LIBM,
     TINY,
     U,
@@ -75,6 +76,15 @@ def test_outward(p, q, e):
     lo, hi = outward(tensor(p), tensor(q), tensor(e))
     assert Fraction(float(lo)) <= Fraction(p) - Fraction(e)
     assert Fraction(float(hi)) >= Fraction(q) + Fraction(e)
+
+
+def test_an_end_that_overflowed_says_only_that_it_did():
+    """A lower end of inf is "beyond LARGEST", not that no number is left."""
+    inf = torch.tensor(math.inf, dtype=torch.float64)
+    low, high = no_nan(inf, inf)
+    assert float(low) == LARGEST and float(high) == math.inf
+    low, high = no_nan(-inf, -inf)
+    assert float(low) == -math.inf and float(high) == -LARGEST
 
 
 def test_nan_says_nothing():

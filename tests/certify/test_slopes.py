@@ -11,7 +11,7 @@ from certify.errors import BadRequest, Unsupported
 from certify.options import Options
 from certify.ranges import ranges
 from certify.run import Limits
-from certify.slopes import covering
+from certify.slopes import Slopes, covering
 from certify.verdict import Verdict
 from theory.expressions import parse
 
@@ -38,6 +38,19 @@ def test_kinks_end_the_pieces(relu):
     assert rising[0] <= -0.4995 and 0.2495 < rising[1] <= 0.25
     low, high = covering(found, 0.01, 0.2)
     assert low <= 3 <= high and high - low < 1e-9
+
+
+@pytest.mark.parametrize("least", [(-5.0, -4.0), (-1.0, 0.5), (2.0, 2.5)])
+@pytest.mark.parametrize("greatest", [(-3.0, -2.0), (-0.5, 1.0), (3.0, 7.0)])
+def test_the_lipschitz_constant_is_that_of_falls_and_rises(least, greatest):
+    """Whatever slopes the brackets hold, the larger magnitude lies in the bracket; tightly."""
+    if least[0] > greatest[0] or least[1] > greatest[1]:
+        least, greatest = greatest, least
+    found = Slopes(None, None, least, greatest, [], [], [], [], False).lipschitz
+    pairs = [(s, t) for s in least for t in greatest if s <= t]
+    sizes = [max(abs(s), abs(t)) for s, t in pairs]
+    assert found[0] <= min(sizes) and max(sizes) <= found[1]
+    assert found[1] == max(-least[0], greatest[1])
 
 
 def test_claims_are_refuted_by_pairs(relu):

@@ -85,6 +85,14 @@ def test_smooth_on_all_inputs_or_not_known_to_be(text, smoothness):
     assert structure(b.graph(model=target_node(b, parse(text), 0))).smoothness == smoothness
 
 
+@pytest.mark.parametrize(("divisor", "smoothness"), [(2.0, "analytic"), (-2.0, "unknown")])
+def test_a_negative_divisor_turns_the_sign(divisor, smoothness):
+    b = Builder((1,))
+    half = b.affine(b.apply(FUNCTIONS["exp"], 0), divisor=divisor)
+    graph = b.graph(model=b.apply(FUNCTIONS["log"], half))
+    assert structure(graph).smoothness == smoothness
+
+
 def test_an_inner_product_of_rows_is_no_layer_norm():
     """(1, T) times (T, D): the factors and rows of several tokens at once."""
     b = Builder((1,))

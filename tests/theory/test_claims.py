@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from theory.claims import CLAIMS, Facts, Known, Verdict, decide, some_plateau
@@ -36,6 +38,7 @@ def test_constant_up_to(pairs, bound):
 
 
 @given(st.floats(1e-3, 1e3), st.floats(1e-3, 0.99), st.integers(-2, 2))
+@example(size=1.0, tau=0.5, steps=0)  # exactly at the edge, which few products are
 def test_no_plateau_at_the_edge(size, tau, steps):
     high = tau * size
     for _ in range(abs(steps)):
@@ -43,6 +46,33 @@ def test_no_plateau_at_the_edge(size, tau, steps):
     known = facts(variation=[(high, high)], target=[(size, size)], total=(size, size))
     plateau = Fraction(high) <= Fraction(tau) * Fraction(size)
     assert decide("no-plateau", {"tau": tau}, known).value == ("REFUTED" if plateau else "PROVED")
+
+
+SLOPE = st.floats(-1e300, 1e300) | st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1.0, -1.0])
+SLOPES = st.tuples(SLOPE, SLOPE).map(lambda pair: (min(pair), max(pair)))
+
+
+@given(SLOPES, SLOPES, st.floats(0, 1e300) | st.sampled_from([0.0, 1.0]))
+def test_slopes(least, greatest, bound):
+    """Falling as steeply as rising counts, and monotone is one or the other everywhere."""
+    known = replace(facts(), slopes=(least, greatest))
+    steep = least[1] < -bound or greatest[0] > bound
+    gentle = least[0] >= -bound and greatest[1] <= bound
+    expected = "PROVED" if gentle else "REFUTED" if steep else "UNDECIDED"
+    assert decide("lipschitz", {"bound": bound}, known).value == expected
+    one_way, both_ways = least[0] >= 0 or greatest[1] <= 0, least[1] < 0 < greatest[0]
+    expected = "PROVED" if one_way else "REFUTED" if both_ways else "UNDECIDED"
+    assert decide("monotone", {}, known).value == expected
+
+
+@given(*[st.floats(0, 10)] * 4)
+def test_longest_plateau_is_a_bracket(lo, hi, least, most):
+    """Both ends must hold, not one of them."""
+    windows = SimpleNamespace(longest=lambda tau: (min(lo, hi), max(lo, hi), None))
+    known = replace(facts(), windows=windows)
+    numbers = {"tau": 0.1, "least": least, "most": most}
+    holds = least <= min(lo, hi) and max(lo, hi) <= most
+    assert decide("longest-plateau", numbers, known).value == ("PROVED" if holds else "UNDECIDED")
 
 
 def test_no_plateau_needs_a_deciding_cell():

@@ -145,7 +145,19 @@ def test_ends_of_monotone_polynomials_are_exact():
     """2 (1 + t) - (1 - t^2) / 2 is 0 at -1; the sum of magnitudes would say -1."""
     lo, hi = ends(arb_poly([1.5, 2, 0.5]))
     assert lo == 0 and hi == 4
+    assert ends(arb_poly([1.5, -2, 0.5])) == (0, 4)  # falling
     assert ends(arb_poly([])) == (0, 0)
+
+
+@pytest.mark.parametrize("order", [2, 3, 5, 9])
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_a_large_slope_at_0_does_not_make_it_monotone(order, share):
+    """t - share t^order: monotone only if share * order < 1, though 1 > share."""
+    p = arb_poly([0, 1, *[0] * (order - 2), -share])
+    lo, hi = ends(p)
+    for t in TIMES:
+        value = p(arb(fmpq(t.numerator, t.denominator)))
+        assert not value < lo and not value > hi
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,20 @@ def test_ties_are_decided_exactly(more, plateau):
     model = [0] * GRID + [target[-1] // 4 + more]
     found = windows(model, target, range(1, GRID), 0, True).longest(0.25)
     assert (found[2] == (0.0, 1.0)) is plateau
+
+
+def test_windows_that_end_in_the_next_leaf():
+    """A plateau from 0 to the middle of a leaf that varies beyond it: it is not overlooked."""
+    line = [100 * k for k in range(GRID + 1)]
+    model = [0 if k <= 5 else v for k, v in enumerate(line)]
+    found = windows(model, line, range(4, GRID, 4), 0, True)
+    assert found.sliding(0.1, 5 / GRID)[1] is False
+    assert windows(line, line, range(4, GRID, 4), 0, True).sliding(0.1, 16 / GRID) == (None, True)
+
+
+def test_where_the_target_is_flat_nothing_is_a_plateau():
+    """It varies by 1 in 10,000 on the first half, below FLAT of its total, and the model not."""
+    target = [k % 2 if k <= 16 else 625 * (k - 16) for k in range(GRID + 1)]
+    model = [0 if k <= 16 else v for k, v in enumerate(target)]
+    found = windows(model, target, range(1, GRID), 0, True)
+    assert found.longest(0.1)[2] is None and found.sliding(0.1, 0.25)[0] is None

@@ -100,6 +100,19 @@ def test_graphs_that_do_not_fit(wrong, says):
         sealed(small(wrong))
 
 
+@pytest.mark.parametrize("shape", [[1, 2], [2, 1], [2, 2], [1]])
+def test_matrix_products_have_the_shape_of_their_factors(shape):
+    row, column = (
+        node("gather", [0], [1, 2], index=[0, 0]),
+        node("gather", [0], [2, 1], index=[0, 0]),
+    )
+    with pytest.raises(Malformed, match="do not fit"):
+        sealed(small(row, column, node("matmul", [1, 2], shape)))
+    with pytest.raises(Malformed, match="do not fit"):
+        sealed(small(row, column, node("matmul", [1, 1], shape)))
+    assert sealed(small(row, column, node("matmul", [1, 2], [1, 1])))
+
+
 def test_a_graph_that_is_too_much_work(monkeypatch):
     monkeypatch.setattr(reading, "MOST_PRODUCTS", 3)
     with pytest.raises(Malformed, match="too large"):

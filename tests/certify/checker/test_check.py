@@ -302,6 +302,41 @@ def million_leaves(depth):
     }  # fmt: skip
 
 
+def one_leaf(lo, hi):
+    return [" ".join([lo.hex(), hi.hex(), *[(-1.0).hex(), (1.0).hex()] * 3])]
+
+
+@pytest.mark.parametrize(
+    ("cells", "trees", "says"),
+    [
+        ([(0.0, 0.5), (0.5, 1.0)], [(0.0, 0.5), (0.5, 1.0)], ""),
+        ([(0.0, 0.25), (0.5, 1.0)], [(0.0, 0.25), (0.5, 1.0)], "cell 1 begins at 0.5"),
+        ([(0.0, 0.75), (0.5, 1.0)], [(0.0, 0.75), (0.5, 1.0)], "cell 1 begins at 0.5"),
+        ([(0.0, 0.5), (0.5, 0.75)], [(0.0, 0.5), (0.5, 0.75)], "the cells end at 0.75"),
+        ([(0.0, 0.5), (0.5, 1.0)], [(0.0, 0.25), (0.5, 1.0)], "the leaf has the box"),
+        ([(0.0, 0.5), (0.5, 1.0)], [(0.0, 0.5), (0.75, 1.0)], "the leaf has the box"),
+    ],
+)
+def test_every_input_is_covered(judged, cells, trees, says):
+    """Each file is consistent but for one gap, which nothing else would show."""
+    data = million_leaves(0)
+    (cell,) = data["stated"]["cells"]
+    data["stated"]["cells"] = [cell | {"box": [[lo.hex(), hi.hex()]]} for lo, hi in cells]
+    data["trees"] = [one_leaf(*box) for box in trees]
+    result = judged(data)
+    assert result.accepted == (not says) and says in result.reason, result.reason
+
+
+@pytest.mark.parametrize("cell", [0, 1])
+def test_a_range_needs_every_leaf(judged, leaves, cell):
+    """The range that one of two leaves supports is not that of both."""
+    data = million_leaves(1)
+    assert judged(data).accepted
+    leaves(data)[cell].set("model", -0.5, 0.5)
+    data["stated"]["cells"][0]["range"] = [(-0.5).hex(), (0.5).hex()]
+    assert "cell 0: range" in judged(data).reason
+
+
 def test_many_leaves_are_covered_and_the_false_one_found(tmp_path, leaves):
     data = million_leaves(12)
     leaves(data)[9].set("target", -1, 1e-3)

@@ -16,6 +16,7 @@ from mpmath import mpf
 from certify.certificate import Certificate
 from certify.checker.evaluate import Evaluator
 from certify.frontend.network import as_network
+from certify.graph import Builder
 
 PLACES = [Fraction(k, 8) for k in (-8, -5, 0, 3, 8)]
 
@@ -87,3 +88,13 @@ def test_every_primitive_by_hand(ref):
     assert not kinks and p.length() == 3
     assert all(p[k].contains(arb(2 * c)) or p[k].overlaps(arb(2 * c)) for k, c in
                enumerate(expected)) and p[2].rad() < 1e-30  # fmt: skip
+
+
+def test_a_gathered_zero_is_zero():
+    """2 x + 0, not 2 x + 5 x."""
+    b = Builder((1,))
+    line = b.affine(0, weight=[[2.0], [5.0]])
+    graph = b.graph(model=b.affine(b.gather(line, np.array([0, -1])), weight=[[1.0, 1.0]]))
+    assert evaluator(graph).at((0.5,))[0] == 1
+    ((p, _),), _, _ = evaluator(graph).on_box(arb(-1), arb(1), 2)[0]
+    assert p[0] == 0 and p[1] == 2

@@ -127,6 +127,16 @@ def test_lies_are_rejected(data, judged, lie):
     assert not result.accepted and result.reason
 
 
+@pytest.mark.parametrize(("side", "stated"), [(0, (-3.0, -2.0)), (1, (4.0, 5.0))])
+def test_slopes_that_no_point_reaches(data, judged, side, stated):
+    """One end at a time, loose on the other side, and no claim that would show it first."""
+    data["claims"] = []
+    assert judged(data).accepted
+    data["stated"]["slopes"][side] = [end.hex() for end in stated]
+    result = judged(data)
+    assert not result.accepted and "a slope that is reached" in result.reason
+
+
 def test_points_of_slopes_are_proved(data, judged):
     """A point that claims another slope is found out."""
     point = data["slopes"]["points"][0]

@@ -266,6 +266,12 @@ def test_norm_of_order_one():
     assert compared("aten.linalg_vector_norm.default", ([X, 1.0], {}), points(X.shape, -2, 2))
 
 
+def test_rms_norm_without_an_epsilon_has_that_of_its_type():
+    """Of numbers so small that it matters."""
+    given = ([X, [4], real(4)], {})
+    assert compared("aten.rms_norm.default", given, points(X.shape, 1e-9, 2e-8))
+
+
 def is_operator(name):
     _, base, overload = name.split(".")
     return hasattr(getattr(torch.ops.aten, base, None), overload)
