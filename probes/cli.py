@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from probes.cli_paper import paper
+from probes.cli_run import run
 from probes.cli_tokens import train_tokens
 from theory.errors import BadRequest
 from theory.files import destination
@@ -37,6 +38,7 @@ def probes() -> None:
 
 
 app.command()(told(paper))
+app.command()(told(run))
 
 #: Options of the paper's token targets, and options of targets of one number, alone.
 TOKENS_ONLY = ("recipe", "architecture", "d", "positions", "classes", "seeds", "batch",

@@ -1,0 +1,102 @@
+"""Sampled values against proved bounds: what is sampled must lie inside, with no tolerance.
+
+A plain float64 value carries a rounding error, so one that sticks out of a bound decides nothing
+yet. It is then proved at its point (`certify.search.measure`): a bracket that holds for the real
+value. Only a bracket that lies outside as a whole contradicts the bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from certify.frontend.agree import InternalError
+
+BATCH = 128
+
+#: Proved brackets of one quantity at points: (n,) float64 -> (2, n).
+Prove = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Held:
+    """One comparison that held everywhere.
+
+    Attributes:
+        says: the inequality in words.
+        method: where both sides come from.
+        count: how many numbers were compared.
+        rounding: how many stuck out by their rounding error alone, and were proved not to.
+        idle: how many had no finite bound to be held against.
+    """
+
+    says: str
+    method: str
+    count: int
+    rounding: int = 0
+    idle: int = 0
+
+
+def hold(says: str, method: str, x: Tensor, plain: Tensor, bounds: Tensor, prove: Prove) -> Held:
+    """Hold sampled values against bounds.
+
+    Args:
+        says, method: see `Held`.
+        x: float64, shape (n,), where they were taken.
+        plain: float64, shape (n,), ordinary float64 values.
+        bounds: float64, shape (2, n), proved for the real values.
+        prove: brackets of the real values at points.
+
+    Raises:
+        InternalError: a real value is proved to lie outside, or a sample is no number where the
+            bounds are finite; the witness is named.
+    """
+    lo, hi = bounds
+    if bool(bounds.isnan().any()):
+        raise InternalError(f"{says}: a bound is not a number; please report this model")
+    finite = lo.isfinite() | hi.isfinite()
+    odd = (finite & ~((plain >= lo) & (plain <= hi))).nonzero().squeeze(1)
+    for part in odd.split(BATCH) if len(odd) else ():
+        least, most = prove(x[part])
+        wrong = ~((least <= hi[part]) & (most >= lo[part]))
+        # A sample that is no number has no rounding error to blame.
+        wrong |= plain[part].isnan() & (lo[part].isfinite() & hi[part].isfinite())
+        if bool(wrong.any()):
+            k = int(wrong.nonzero()[0])
+            i = int(part[k])
+            raise violation(says, float(x[i]), (float(least[k]), float(most[k])), bounds[:, i])
+    return Held(says, method, len(x), len(odd), int((~finite).sum()))
+
+
+def violation(
+    says: str, x: float | tuple[float, float], found: tuple[float, float], bounds: Tensor
+) -> InternalError:
+    """The error that names the witness."""
+    lo, hi = bounds.tolist()
+    where = f"x = {x!r}" if isinstance(x, float) else f"x in [{x[0]!r}, {x[1]!r}]"
+    return InternalError(
+        f"sandwich violated: {says} does not hold at {where}: the value there lies in "
+        f"[{found[0]!r}, {found[1]!r}], outside the proved [{lo!r}, {hi!r}]; please report this "
+        "model"
+    )
+
+
+def below_all(says: str, method: str, x: Tensor, lower: Tensor, upper: Tensor) -> Held:
+    """Proved lower ends, each of a value attained near x, against proved upper ends.
+
+    Args:
+        x, lower, upper: float64, shape (n,).
+
+    Raises:
+        InternalError: a lower end exceeds its upper end; the witness is named.
+    """
+    wrong = ~(lower <= upper)
+    if bool(wrong.any()):
+        i = int(wrong.nonzero()[0])
+        bounds = torch.stack([torch.full_like(upper[i], -math.inf), upper[i]])
+        raise violation(says, float(x[i]), (float(lower[i]), math.inf), bounds)
+    return Held(says, method, len(x), idle=int(upper.isinf().sum()))
