@@ -4,8 +4,8 @@ Change points by PELT (Killick, Fearnhead, Eckley, Optimal detection of changepo
 computational cost, JASA 107, 2012), as ruptures computes them: the sum of squares about the mean
 of each segment, plus a penalty for each change. The penalty is the usual 2 s^2 log n, with s not
 a noise but what the accuracy leaves open: the largest error found for values, and twice that over
-the width of a cell for slopes. A segment is then a level that cannot be told from a constant at that
-accuracy; whether it is a plateau the samples of the target say.
+the width of a cell for slopes. A segment is then a level that cannot be told from a constant at
+that accuracy; whether it is a plateau the samples of the target say.
 """
 
 from __future__ import annotations

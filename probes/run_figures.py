@@ -12,6 +12,7 @@ from probes.figures import as_svg, paper_look
 from probes.running import Probing
 
 WIDE = (7.0, 3.6)
+STEEP = 20  # largest slope in parts of the median from which on the axis is logarithmic
 STAIR = {"linewidth": 0.8, "color": "0.45"}
 
 
@@ -116,6 +117,9 @@ def plateaus(found: Probing, figure: Any) -> None:
             if part.plateau:
                 axes.axvspan(part.lo, part.hi, color="0.88", zorder=0)
         axes.set_ylabel(name)
+        usual, most = float(signal.abs().median()), float(signal.abs().max())
+        if name == "slope" and most > STEEP * usual > 0:
+            axes.set_yscale("symlog", linthresh=2 * usual)
         axes.set_title(_counted(parts, name), fontsize=9)
     longest = found.report.longest[2]
     if longest is not None:
