@@ -31,7 +31,10 @@ SAYS = "plateaus found by change points are no longer than the longest is proved
 
 @dataclass(frozen=True)
 class Segment:
-    """Neighboring samples between two change points.
+    """Neighboring samples between two change points, but for the first and the last.
+
+    A step that is not quite over leaves one sample between two levels; where there are fewer than
+    four samples all are kept.
 
     Attributes:
         lo, hi: first and last of their places.
@@ -103,6 +106,8 @@ def segments(samples: Samples, signal: np.ndarray, scale: float, tau: float) -> 
     model, target, x = (t.numpy() for t in (samples.model, samples.target, samples.x))
     total, out = np.ptp(target), []
     for first, end in zip([0, *ends[:-1]], ends, strict=True):
+        if end - first >= 4:
+            first, end = first + (first > 0), end - (end < len(x))
         ours, theirs = np.ptp(model[first:end]), np.ptp(target[first:end])
         flat = bool(theirs >= FLAT * total and theirs > 0 and ours <= tau * theirs)
         out.append(Segment(float(x[first]), float(x[end - 1]), float(ours), float(theirs), flat))

@@ -226,8 +226,9 @@ def _orders(problem: Problem, x: Tensor, step: Tensor, errors: Tensor) -> tuple[
     first, second = found[0] - found[1], found[1] - found[2]
     words = []
     for a, b, error in zip(first.tolist(), second.tolist(), errors.tolist(), strict=True):
-        if abs(b) <= CLEAR * error or not math.isfinite(a + b):
-            words.append("hidden" if math.isfinite(a + b) else "rough")
+        # An error of second order makes the first change four times the second.
+        if abs(b) <= CLEAR * error and abs(a) <= 5 * CLEAR * error:
+            words.append("hidden")
         else:
-            words.append("second" if 3 <= a / b <= 5 else "rough")
+            words.append("second" if b and 3 <= a / b <= 5 else "rough")
     return tuple(words)

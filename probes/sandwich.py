@@ -2,7 +2,8 @@
 
 A plain float64 value carries a rounding error, so one that sticks out of a bound decides nothing
 yet. It is then proved at its point (`certify.search.measure`): a bracket that holds for the real
-value. Only a bracket that lies outside as a whole contradicts the bound.
+value. Only a bracket that lies outside as a whole contradicts the bound; and a float64 value that
+is farther from its own bracket than rounding explains contradicts the sampling.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from certify.frontend.agree import InternalError
+from certify.frontend.agree import TOLERANCE, InternalError
 
 BATCH = 128
 
@@ -69,7 +70,25 @@ def hold(says: str, method: str, x: Tensor, plain: Tensor, bounds: Tensor, prove
             k = int(wrong.nonzero()[0])
             i = int(part[k])
             raise violation(says, float(x[i]), (float(least[k]), float(most[k])), bounds[:, i])
+        _explained(says, x[part], plain[part], torch.stack([least, most]))
     return Held(says, method, len(x), len(odd), int((~finite).sum()))
+
+
+def _explained(says: str, x: Tensor, plain: Tensor, proved: Tensor) -> None:
+    """Float64 values (n,) are no farther from their proved brackets (2, n) than rounding explains.
+
+    Raises:
+        InternalError: one is; what is sampled is then not what is proved.
+    """
+    off = torch.maximum(proved[0] - plain, plain - proved[1])
+    wrong = ~(off <= TOLERANCE * proved.abs().amax(0).clamp(min=1.0))
+    if bool(wrong.any()):
+        i = int(wrong.nonzero()[0])
+        raise InternalError(
+            f"{says}: at x = {float(x[i])!r} float64 gives {float(plain[i])!r}, which is farther "
+            f"from the proved {proved[:, i].tolist()} than rounding explains; please report this "
+            "model"
+        )
 
 
 def violation(
