@@ -41,7 +41,7 @@ class Probing:
         step: delta* at the proved accuracy, the width of the paper's steps; None where the
             theory has no closed form or one step covers the domain.
         held: every comparison of something sampled with something proved.
-        seconds: wall-clock time of both sides.
+        seconds: wall-clock time of the sampling and of what it was held against.
     """
 
     report: Report
@@ -76,19 +76,17 @@ def run(model: Model | str, target: Target, options: Options, watch=lambda _: No
         UnreadableFile, Unsupported, BadRequest: see `certify.checking.check`.
         Missing: a library of the extra `probes` is not installed.
     """
-    began = time.perf_counter()
     model = model if isinstance(model, Model) else load(model)
-    report = check(model, target, replace(options, slopes=True), watch)
-    return probe(report, began)
+    return probe(check(model, target, replace(options, slopes=True), watch))
 
 
-def probe(report: Report, began: float | None = None) -> Probing:
+def probe(report: Report) -> Probing:
     """Probe a model that is certified already, slopes included.
 
     Raises:
         InternalError, Missing: see `run`.
     """
-    began = time.perf_counter() if began is None else began
+    began = time.perf_counter()
     known, tau, output = report.known, report.options.tau, report.options.output
     problem = report.outcome.problem
     derived = Problem(derive(compare(report.model, sp.Integer(0), output)), report.cells)
