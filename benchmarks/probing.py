@@ -1,4 +1,7 @@
-"""What `probes run` finds on the zoo: `python -m benchmarks.probing [NAMES]`, two tables.
+"""What `probes run` finds on the zoo: `python -m benchmarks.probing [SECONDS] [NAMES]`, two tables.
+
+SECONDS is the budget of the clock for values, and again for slopes: more where others work on the
+machine too.
 
 First: comparisons, violations (a violation would end the run), how many comparisons had no finite
 bound to be held against, and the seconds of both sides, without the start of Python. Then what was
@@ -23,10 +26,10 @@ from theory.targets import find_target
 BUDGET = 4.0  # the default of `probes run`
 
 
-def probed(name: str) -> tuple[Probing, float, float]:
+def probed(name: str, budget: float) -> tuple[Probing, float, float]:
     """One model, with CPU seconds and seconds of the clock."""
     began = time.process_time(), time.perf_counter()
-    found = run(str(path(name)), find_target(ZOO[name].target), Options(limits=Limits(BUDGET)))
+    found = run(str(path(name)), find_target(ZOO[name].target), Options(limits=Limits(budget)))
     return found, time.process_time() - began[0], time.perf_counter() - began[1]
 
 
@@ -44,7 +47,7 @@ def checked(name: str, found: Probing, spent: float, clock: float) -> str:
 def told(name: str, found: Probing) -> str:
     """One line of the second table."""
     cut, s = found.changes, found.spectrum
-    ratio = ratios(found.intervals).nan_to_num(nan=float("inf"))
+    ratio = ratios(found.intervals)[found.report.plateaus.deciding]
     reached = 100 * float(found.extremes.proved.max()) / found.report.known.sup[0]
     tight = 100 * float(compared(found.report.known, found.intervals).min())
     step = "" if found.step is None else f"{found.step:.2g}"
@@ -53,14 +56,16 @@ def told(name: str, found: Probing) -> str:
     return (
         f"| {name} | {interval(*found.report.known.sup, most=5)} | {reached:.4f} % | "
         f"{float(ratio.min()):.3f} | {tight:.2f} % | {len(cut.values)}, {len(cut.slopes)} | "
-        f"{len(cut.plateaus)} | {interval(lo, hi, most=4)} | {step} | {s.dominant:.3g} | {top:.3f} |"
+        f"{len(cut.plateaus)} | {interval(lo, hi, most=4)} | {step} | "
+        f"{s.dominant:.3g} | {top:.3f} |"
     )
 
 
-def main(names: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Print both tables."""
     torch.set_num_threads(1)
-    done = [(name, *probed(name)) for name in names]
+    budget = float(words.pop(0)) if words and words[0] not in ZOO else BUDGET
+    done = [(name, *probed(name, budget)) for name in words or ZOO]
     print("| model | comparisons | violations | of no finite bound | differences inside | "
           "autograd agrees | widest enclosure | CPU s | clock s |")  # fmt: skip
     print("|" + "---|" * 9)
@@ -75,4 +80,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(ZOO))
+    main(sys.argv[1:])

@@ -20,8 +20,8 @@ from torch import Tensor
 from certify.frontend import Model
 from certify.search import MODEL, Problem, assess, measure
 from certify.slopes import Slopes, covering
-from probes.samples import archive_slopes, values
-from probes.sandwich import BATCH, Held, hold, violation
+from probes.samples import archive_slopes, values, values_and_slopes
+from probes.sandwich import BATCH, Claim, Held, Prove, hold, violation
 
 ULP = 2.0**-52
 WIDENED = 8  # steps up to this many times h look for the order of the error
@@ -109,9 +109,9 @@ def differences(
     errors += 8 * ULP * (near.abs() + wide.abs())
     certified = enclosures(derived, slopes, places[0], places[3])
     quotients = _hold_quotients(proved, places, certified)
-    tangents = archive_slopes(model, x, output)
-    proving = f"autograd in float64 through the archive's operators, {len(x)} points"
-    tangent = hold(TANGENT, proving, x, tangents, certified, proof(derived))
+    tangents, way = _tangents(model, problem, x, output)
+    claim = Claim(TANGENT, f"autograd in float64 through {way}, {len(x)} points")
+    tangent = hold(claim, x, tangents, certified, proof(derived))
     how = "proved values at x - h, x - h/2, x + h/2, x + h; exact quotients; enclosures on the box"
     vacuous = int((~certified.isfinite().all(0)).sum())
     held = Held(QUOTIENT, how, 6 * len(x), idle=6 * vacuous), tangent
@@ -150,7 +150,7 @@ def proved_values(problem: Problem, x: Tensor) -> tuple[Tensor, Tensor]:
     return proof(problem)(x), values(problem.graph, x)
 
 
-def proof(problem: Problem, which: int = MODEL):
+def proof(problem: Problem, which: int = MODEL) -> Prove:
     """A `probes.sandwich.Prove` for one output of a problem."""
 
     def prove(x: Tensor) -> Tensor:
@@ -172,6 +172,14 @@ def enclosures(derived: Problem, slopes: Slopes, lo: Tensor, hi: Tensor) -> Tens
     leaves = [covering(slopes, *box) for box in boxes.tolist()]
     both = torch.tensor(leaves, dtype=torch.float64).T
     return torch.stack([torch.maximum(own[0], both[0]), torch.minimum(own[1], both[1])])
+
+
+def _tangents(model: Model, problem: Problem, x: Tensor, output: int) -> tuple[Tensor, str]:
+    """Slopes by autograd, and through what: the archive, or the graph where torch cannot."""
+    try:
+        return archive_slopes(model, x, output), "the archive's operators"
+    except (RuntimeError, NotImplementedError):  # an operator without a forward-mode rule
+        return values_and_slopes(problem.graph, x)[2], "the graph"
 
 
 def _central(f: Tensor, places: Tensor, a: int, b: int) -> Tensor:

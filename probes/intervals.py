@@ -11,12 +11,14 @@ from torch import Tensor
 
 from certify.frontend.target import target_node
 from certify.goal import Brackets
-from certify.graph import Builder
+from certify.graph import Apply, Builder, Graph
 from certify.rounding import below
 from certify.search import DIFFERENCE, Problem
 from probes.differences import proof
 from probes.samples import Samples
-from probes.sandwich import Held, below_all, hold
+from probes.sandwich import Claim, Held, Prove, below_all, hold
+
+SLOPES = "the model's sampled slopes lie in the proved slopes of the cell"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +72,13 @@ def intervals(
     x = samples.x[every]
     per_cell = f"{every.shape[1]} points in each of {len(every)} cells, float64"
 
-    def within(says: str, values: Tensor, bounds: Tensor, prove) -> Held:
+    def within(says: str, values: Tensor, bounds: Tensor, prove: Prove) -> Held:
         spread = bounds[:, :, None].expand(2, *every.shape).reshape(2, -1)
         plain = values[every].reshape(-1)
-        return hold(says, per_cell, x.reshape(-1), plain, spread, prove)
+        claim = Claim(says, per_cell, jumps=says == SLOPES and kinked)
+        return hold(claim, x.reshape(-1), plain, spread, prove)
 
-    error = known.cell_sup[1]
+    error, kinked = known.cell_sup[1], has_kinks(problem.graph)
     derived, hull = slopes
     held = (
         model,
@@ -84,7 +87,7 @@ def intervals(
                proof(problem)),
         within("sampled errors are at most the proved sup error of the cell", samples.error,
                torch.stack([-error, error]), proof(problem, DIFFERENCE)),
-        within("the model's sampled slopes lie in the proved slopes of the cell", samples.slope,
+        within(SLOPES, samples.slope,
                hull, proof(derived)),
     )  # fmt: skip
     return Intervals(
@@ -96,6 +99,12 @@ def intervals(
         samples.slope[every].abs().amax(1),
         held,
     )
+
+
+def has_kinks(graph: Graph) -> bool:
+    """Whether a function of the graph has slopes on two sides."""
+    applied = (n.primitive for n in graph.nodes if isinstance(n.primitive, Apply))
+    return any(part.function.kinks for part in applied)
 
 
 def target_problem(expression: sp.Expr, like: Problem) -> Problem:

@@ -76,13 +76,14 @@ def _extremes(found: Probing) -> list[str]:
 def _intervals(found: Probing) -> list[str]:
     cells, tested = found.report.cells, found.intervals
     ratio, tight = ratios(tested), compared(found.report.known, tested)
+    ratio = ratio.masked_fill(~found.report.plateaus.deciding, float("nan"))
     lines = []
     if bool(ratio.isfinite().any()):
         least = int(ratio.nan_to_num(nan=float("inf")).argmin())
         where = cells[least].tolist()
         lines.append(
-            f"least oscillation in parts of the target's: {float(ratio[least]):.4g}, on cell "
-            f"{least}, {where}; sampled"
+            "least oscillation in parts of the target's, where that decides: "
+            f"{float(ratio[least]):.4g}, on cell {least}, {where}; sampled"
         )
     lines.append(
         f"samples show {100 * float(tight.min()):.5g} % or more of every cell's proved variation; "

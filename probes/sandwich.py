@@ -42,36 +42,53 @@ class Held:
     idle: int = 0
 
 
-def hold(says: str, method: str, x: Tensor, plain: Tensor, bounds: Tensor, prove: Prove) -> Held:
+@dataclass(frozen=True)
+class Claim:
+    """What is compared.
+
+    Attributes:
+        says, method: see `Held`.
+        jumps: whether the real quantity may jump, as slopes do at kinks; float64 may then be on
+            the other side of one, by rounding, and so far from its proof.
+    """
+
+    says: str
+    method: str
+    jumps: bool = False
+
+
+def hold(claim: Claim, x: Tensor, plain: Tensor, bounds: Tensor, prove: Prove) -> Held:
     """Hold sampled values against bounds.
 
     Args:
-        says, method: see `Held`.
+        claim: what is compared.
         x: float64, shape (n,), where they were taken.
         plain: float64, shape (n,), ordinary float64 values.
         bounds: float64, shape (2, n), proved for the real values.
         prove: brackets of the real values at points.
 
     Raises:
-        InternalError: a real value is proved to lie outside, or a sample is no number where the
-            bounds are finite; the witness is named.
+        InternalError: a real value is proved to lie outside, or a sample is farther from its own
+            proof than rounding explains, or no number where the bounds are finite; the witness
+            is named.
     """
-    lo, hi = bounds
+    says, (lo, hi) = claim.says, bounds
     if bool(bounds.isnan().any()):
         raise InternalError(f"{says}: a bound is not a number; please report this model")
     finite = lo.isfinite() | hi.isfinite()
-    odd = (finite & ~((plain >= lo) & (plain <= hi))).nonzero().squeeze(1)
+    # A sample that is no number says nothing where the value may be infinite.
+    known = finite & ~(plain.isnan() & ~(lo.isfinite() & hi.isfinite()))
+    odd = (known & ~((plain >= lo) & (plain <= hi))).nonzero().squeeze(1)
     for part in odd.split(BATCH) if len(odd) else ():
         least, most = prove(x[part])
         wrong = ~((least <= hi[part]) & (most >= lo[part]))
-        # A sample that is no number has no rounding error to blame.
-        wrong |= plain[part].isnan() & (lo[part].isfinite() & hi[part].isfinite())
         if bool(wrong.any()):
             k = int(wrong.nonzero()[0])
             i = int(part[k])
             raise violation(says, float(x[i]), (float(least[k]), float(most[k])), bounds[:, i])
-        _explained(says, x[part], plain[part], torch.stack([least, most]))
-    return Held(says, method, len(x), len(odd), int((~finite).sum()))
+        if not claim.jumps or bool(plain[part].isnan().any()):
+            _explained(says, x[part], plain[part], torch.stack([least, most]))
+    return Held(says, claim.method, len(x), len(odd), int((~finite).sum()))
 
 
 def _explained(says: str, x: Tensor, plain: Tensor, proved: Tensor) -> None:

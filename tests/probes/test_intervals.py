@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import sympy as sp
 import torch
-from known_models import Line, loaded
+from known_models import Exp, Line, Relu, loaded
 
 from certify.checking import check
 from certify.derivative import derive
@@ -13,7 +13,7 @@ from certify.frontend.agree import InternalError
 from certify.frontend.target import compare
 from certify.options import Options
 from certify.search import Problem
-from probes.intervals import compared, intervals, ratios, target_problem
+from probes.intervals import compared, has_kinks, intervals, ratios, target_problem
 from probes.running import slope_hull
 from probes.samples import sample
 from theory.targets import find_target
@@ -66,6 +66,11 @@ def test_slopes_that_are_too_tight_stop_with_the_witness(parts):
     derived, hull = parts[4]
     with pytest.raises(InternalError, match="sampled slopes lie in the proved slopes"):
         intervals(*parts[:4], (derived, hull - 1e-9))
+
+
+@pytest.mark.parametrize(("module", "kinked"), [(Relu(), True), (Line(), False), (Exp(), False)])
+def test_kinks_are_those_of_the_functions_applied(module, kinked, tmp_path):
+    assert has_kinks(loaded(module, tmp_path).graph) is kinked
 
 
 def test_the_target_is_proved_without_the_model(parts):

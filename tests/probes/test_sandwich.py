@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from certify.frontend.agree import InternalError
-from probes.sandwich import below_all, hold
+from probes.sandwich import Claim, below_all, hold
+
+AB = Claim("a", "b")
 
 
 def t(*numbers):
@@ -18,7 +20,7 @@ def never(x):
 
 
 def test_values_inside_and_on_the_ends_hold():
-    held = hold("a", "b", t(1, 2, 3), t(0, 0.5, 1), torch.stack([t(0, 0, 0), t(1, 1, 1)]), never)
+    held = hold(AB, t(1, 2, 3), t(0, 0.5, 1), torch.stack([t(0, 0, 0), t(1, 1, 1)]), never)
     assert (held.says, held.method, held.count, held.rounding, held.idle) == ("a", "b", 3, 0, 0)
 
 
@@ -29,7 +31,7 @@ def test_a_value_out_by_rounding_is_proved_at_its_own_place():
         asked.extend(x.tolist())
         return torch.stack([t(0.9), t(1.0)])
 
-    held = hold("a", "b", t(7, 8), t(0.5, 1.0 + 1e-12), torch.stack([t(0, 0), t(1, 1)]), prove)
+    held = hold(AB, t(7, 8), t(0.5, 1.0 + 1e-12), torch.stack([t(0, 0), t(1, 1)]), prove)
     assert asked == [8.0]
     assert (held.count, held.rounding) == (2, 1)
 
@@ -38,7 +40,7 @@ def test_a_value_out_by_rounding_is_proved_at_its_own_place():
 def test_a_bracket_that_lies_outside_stops_with_the_witness(least, most):
     bounds = torch.stack([t(0, 0), t(1, 1)])
     with pytest.raises(InternalError, match="model in range does not hold at x = 8.0") as caught:
-        hold("model in range", "b", t(7, 8), t(0.5, 9), bounds, lambda x: torch.stack(
+        hold(Claim("model in range", "b"), t(7, 8), t(0.5, 9), bounds, lambda x: torch.stack(
             [t(least), t(most)]))  # fmt: skip
     assert caught.value.exit_code == 5
     assert repr(least) in str(caught.value)
@@ -47,28 +49,38 @@ def test_a_bracket_that_lies_outside_stops_with_the_witness(least, most):
 
 def test_a_bracket_that_touches_its_bound_is_no_violation():
     bounds = torch.stack([t(0), t(1)])
-    assert hold("a", "b", t(7), t(2), bounds, lambda x: torch.stack([t(1), t(2)])).rounding == 1
+    assert hold(AB, t(7), t(2), bounds, lambda x: torch.stack([t(1), t(2)])).rounding == 1
 
 
 def test_a_sample_far_from_its_own_proof_is_not_put_down_to_rounding():
     bounds = torch.stack([t(0), t(1)])
     with pytest.raises(InternalError, match=r"x = 7.0 float64 gives 1.001.* than rounding"):
-        hold("a", "b", t(7), t(1.001), bounds, lambda x: torch.stack([t(0.9), t(1)]))
+        hold(AB, t(7), t(1.001), bounds, lambda x: torch.stack([t(0.9), t(1)]))
+
+
+def test_slopes_at_a_kink_may_be_those_of_the_other_side():
+    bounds, claim = torch.stack([t(0), t(1)]), Claim("a", "b", jumps=True)
+    held = hold(claim, t(7), t(3), bounds, lambda x: torch.stack([t(0.9), t(1)]))
+    assert held.rounding == 1
+    with pytest.raises(InternalError, match="a does not hold at x = 7.0"):
+        hold(claim, t(7), t(3), bounds, lambda x: torch.stack([t(3), t(3)]))
+    with pytest.raises(InternalError, match="x = 7.0"):
+        hold(claim, t(7), t(math.nan), bounds, lambda x: torch.stack([t(0.9), t(1)]))
 
 
 def test_no_number_is_never_fine():
     bounds = torch.stack([t(0), t(1)])
     with pytest.raises(InternalError, match="x = 7.0"):
-        hold("a", "b", t(7), t(math.nan), bounds, lambda x: torch.stack([t(0), t(1)]))
+        hold(AB, t(7), t(math.nan), bounds, lambda x: torch.stack([t(0), t(1)]))
     with pytest.raises(InternalError, match="not a number"):
-        hold("a", "b", t(7), t(0.5), torch.stack([t(0), t(math.nan)]), never)
+        hold(AB, t(7), t(0.5), torch.stack([t(0), t(math.nan)]), never)
     with pytest.raises(InternalError, match="x = 7.0"):
-        hold("a", "b", t(7), t(2), bounds, lambda x: torch.stack([t(math.nan), t(math.nan)]))
+        hold(AB, t(7), t(2), bounds, lambda x: torch.stack([t(math.nan), t(math.nan)]))
 
 
 def test_infinite_bounds_are_counted_as_saying_nothing():
     bounds = torch.stack([t(-math.inf, 0), t(math.inf, math.inf)])
-    assert hold("a", "b", t(1, 2), t(math.nan, 5), bounds, never).idle == 1
+    assert hold(AB, t(1, 2), t(math.nan, 5), bounds, never).idle == 1
     assert below_all("a", "b", t(1, 2), t(3, 3), t(math.inf, 3)).idle == 1
 
 
