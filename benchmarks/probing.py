@@ -48,6 +48,7 @@ def told(name: str, found: Probing) -> str:
     """One line of the second table."""
     cut, s = found.changes, found.spectrum
     ratio = ratios(found.intervals)[found.report.plateaus.deciding]
+    least = f"{float(ratio.min()):.3f}" if len(ratio) else "no cell decides"
     reached = 100 * float(found.extremes.proved.max()) / found.report.known.sup[0]
     tight = 100 * float(compared(found.report.known, found.intervals).min())
     step = "" if found.step is None else f"{found.step:.2g}"
@@ -55,7 +56,7 @@ def told(name: str, found: Probing) -> str:
     top = max((float(a.most.max()) for a in found.attention), default=float("nan"))
     return (
         f"| {name} | {interval(*found.report.known.sup, most=5)} | {reached:.4f} % | "
-        f"{float(ratio.min()):.3f} | {tight:.2f} % | {len(cut.values)}, {len(cut.slopes)} | "
+        f"{least} | {tight:.2f} % | {len(cut.values)}, {len(cut.slopes)} | "
         f"{len(cut.plateaus)} | {interval(lo, hi, most=4)} | {step} | "
         f"{s.dominant:.3g} | {top:.3f} |"
     )

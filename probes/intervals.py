@@ -102,9 +102,18 @@ def intervals(
 
 
 def has_kinks(graph: Graph) -> bool:
-    """Whether a function of the graph has slopes on two sides."""
-    applied = (n.primitive for n in graph.nodes if isinstance(n.primitive, Apply))
-    return any(part.function.kinks for part in applied)
+    """Whether a function that the model applies has slopes on two sides."""
+    stack, seen = [graph.outputs["model"]], set()
+    while stack:
+        value = stack.pop()
+        if not value or value in seen:
+            continue
+        seen.add(value)
+        node = graph.nodes[value - 1]
+        if isinstance(node.primitive, Apply) and node.primitive.function.kinks:
+            return True
+        stack.extend(node.inputs)
+    return False
 
 
 def target_problem(expression: sp.Expr, like: Problem) -> Problem:

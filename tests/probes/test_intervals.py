@@ -70,7 +70,9 @@ def test_slopes_that_are_too_tight_stop_with_the_witness(parts):
 
 @pytest.mark.parametrize(("module", "kinked"), [(Relu(), True), (Line(), False), (Exp(), False)])
 def test_kinks_are_those_of_the_functions_applied(module, kinked, tmp_path):
-    assert has_kinks(loaded(module, tmp_path).graph) is kinked
+    model = loaded(module, tmp_path)
+    # the target's kink is none of the model's
+    assert has_kinks(compare(model, find_target("cbrt").expression, None)) is kinked
 
 
 def test_the_target_is_proved_without_the_model(parts):
@@ -81,3 +83,20 @@ def test_the_target_is_proved_without_the_model(parts):
     x = torch.tensor([0.3], dtype=torch.float64)
     lo, hi = proof(alone)(x).reshape(-1).tolist()
     assert lo <= 0.7833269096274834 <= hi and hi - lo < 1e-12
+
+
+def test_a_sampled_oscillation_is_what_its_proofs_leave(parts, monkeypatch):
+    """Greatest value's lower end less least value's upper end, whatever the float64 values say."""
+    from probes import intervals as module
+
+    def loose(problem, which=0):
+        def prove(x):
+            return torch.stack([2 * x - 0.125, 2 * x + 0.25])
+
+        return prove
+
+    monkeypatch.setattr(module, "proof", loose)
+    samples, most = parts[2], torch.full((4,), 9.0, dtype=torch.float64)
+    _, low = module._oscillation(parts[0], samples, samples.model, most, "model")
+    assert low.tolist() == pytest.approx([1 - 0.375] * 4, abs=1e-12)
+    assert bool((low <= 0.625).all())
