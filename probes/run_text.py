@@ -97,13 +97,12 @@ def _differences(found: Probing) -> list[str]:
     n = len(d.x)
     words = {w: d.order.count(w) for w in ("second", "hidden", "rough")}
     width = d.certified[1] - d.certified[0]
-    shown = f"{float(width.median()):.2g}, at most {float(width.max()):.2g}"
+    shown = f"{float(width.median()):.2g} wide, widest {float(width.max()):.2g}"
     return [
         f"central, steps {float(d.step.min()):.2g} to {float(d.step.max()):.2g} from the proved "
         f"rounding error; Richardson. One probe in each of {n} cells",
         f"inside the proved slopes as they are: {int(d.inside.sum())} of {n}; extrapolated, give "
-        f"or take their error: {int(d.meets.sum())} of {n}. The enclosures' width is {shown} "
-        "(median)",
+        f"or take their error: {int(d.meets.sum())} of {n}; median enclosure {shown}",
         f"rounding {float(d.rounding.max()):.2g} at most, proved; truncation "
         f"{float(d.truncation.max()):.2g} at most, estimated",
         f"error of second order: {words['second']}; hidden by rounding: {words['hidden']}; "

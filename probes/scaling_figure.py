@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -121,7 +122,7 @@ def _construction(axes: Any, done: list[Point]) -> None:
     ends = best.setting.layers, best.predicted
     axes.annotate("", (ends[1], best.sup[1]), (ends[0], best.sup[1]),
                   arrowprops={"arrowstyle": "<->", "color": "0.4", "linewidth": 0.8})  # fmt: skip
-    says = f"{ends[0]} against {ends[1]:.0f} layers"
+    says = f"{ends[0]} against {math.floor(ends[1])} layers"
     middle = (ends[0] * ends[1]) ** 0.5
     axes.text(middle, best.sup[1] * 0.93, says, fontsize=8, ha="center", va="top")
     axes.legend(frameon=False, fontsize=8)
