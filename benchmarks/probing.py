@@ -23,7 +23,7 @@ from probes.running import Probing, run
 from probes.zoo.make import ZOO, path
 from theory.targets import find_target
 
-BUDGET = 4.0  # the default of `probes run`
+BUDGET = 3.0  # the default of `probes run`
 
 
 def probed(name: str, budget: float) -> tuple[Probing, float, float]:

@@ -27,7 +27,7 @@ def run(
     tau: Annotated[float, typer.Option(help="plateau ratio")] = 0.1,
     budget: Annotated[
         float, typer.Option(metavar="SECONDS", help="to certify values, and again for slopes")
-    ] = 4.0,
+    ] = 3.0,
     output: Annotated[int | None, typer.Option(help="number of the output, if several")] = None,
     json: Annotated[str | None, typer.Option(metavar="PATH|-", help="write it as JSON")] = None,
     figures: Annotated[

@@ -154,9 +154,11 @@ def proof(problem: Problem, which: int = MODEL) -> Prove:
     """A `probes.sandwich.Prove` for one output of a problem."""
 
     def prove(x: Tensor) -> Tensor:
-        cell = torch.zeros(len(x), dtype=torch.long)
-        parts = zip(x.split(BATCH), cell.split(BATCH), strict=True)
-        return torch.cat([measure(problem, a, b).bounds[which] for a, b in parts], -1)
+        places, back = torch.unique(x, return_inverse=True)  # cells share their ends
+        cell = torch.zeros(len(places), dtype=torch.long)
+        parts = zip(places.split(BATCH), cell.split(BATCH), strict=True)
+        proved = torch.cat([measure(problem, a, b).bounds[which] for a, b in parts], -1)
+        return proved[:, back]
 
     return prove
 

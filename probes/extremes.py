@@ -12,12 +12,11 @@ from certify.goal import Brackets
 from certify.run import cell_of
 from certify.search import Problem, measure
 from probes.optional import need
-from probes.samples import values
+from probes.samples import Samples, values
 from probes.sandwich import Held, below_all
 from probes.values import refined
 from theory.targets import Target
 
-GRID = 2048  # steps of the first grid
 PARTS = 400  # the target moves by at most this part of its range in a step
 STARTS = 16
 ITERATIONS = 40
@@ -41,21 +40,24 @@ class Extremes:
     held: Held
 
 
-def extremes(problem: Problem, target: Target, known: Brackets) -> Extremes:
+def extremes(problem: Problem, target: Target, known: Brackets, samples: Samples) -> Extremes:
     """Refine the largest local maxima of |error| and hold them against the proved bounds.
 
     Args:
         problem: model, target and difference.
         target: finer steps are taken where it is steep.
         known: what is certified.
+        samples: the grid to begin with.
 
     Raises:
         InternalError: a proved error exceeds a proved bound.
         Missing: scipy is not installed.
     """
-    ends = problem.cells[0, 0].item(), problem.cells[-1, 1].item()
-    grid = torch.from_numpy(refined(target, np.linspace(*ends, GRID + 1), PARTS))
-    x = maxima(problem, grid)
+    grid = torch.from_numpy(refined(target, samples.x.numpy(), PARTS))
+    size, old = torch.empty_like(grid), torch.isin(grid, samples.x)
+    size[old] = samples.error.abs()
+    size[~old] = values(problem.graph, grid[~old], "difference").abs()
+    x = maxima(problem, grid, size.nan_to_num(nan=-1.0))
     plain = values(problem.graph, x, "difference").abs()
     order = torch.argsort(plain, descending=True)
     x, plain = x[order], plain[order]
@@ -66,15 +68,14 @@ def extremes(problem: Problem, target: Target, known: Brackets) -> Extremes:
     return Extremes(x, plain, points.error(), held)
 
 
-def maxima(problem: Problem, grid: Tensor) -> Tensor:
-    """(n,), places of local maxima of |error|; grid (m,), ascending, its ends are candidates too.
+def maxima(problem: Problem, grid: Tensor, size: Tensor) -> Tensor:
+    """(n,), places of local maxima of |error|, from its sizes (m,) on an ascending grid (m,).
 
     Source:
         Chandrupatla, An efficient quadratic fit-sectioning algorithm for minimization without
         derivatives, Computer Methods in Applied Mechanics and Engineering 152, 1998.
     """
     elementwise = need("scipy.optimize.elementwise", "refinement")
-    size = values(problem.graph, grid, "difference").abs().nan_to_num(nan=-1.0)
     padded = torch.cat([size.new_tensor([-1.0]), size, size.new_tensor([-1.0])])
     peaks = ((size >= padded[:-2]) & (size >= padded[2:])).nonzero().squeeze(1)
     peaks = peaks[torch.argsort(size[peaks], descending=True)][:STARTS]

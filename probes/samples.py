@@ -77,6 +77,8 @@ def values_and_slopes(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def values(graph: Graph, x: Tensor, name: str = "model") -> Tensor:
     """(n,) values of one output at x (n,), by the graph."""
+    if not len(x):
+        return x.clone()
     shaped = x.reshape(-1, *graph.input_shape)
     return torch.cat([evaluate(graph, part)[name].reshape(-1) for part in shaped.split(CHUNK)])
 

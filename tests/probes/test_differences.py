@@ -97,6 +97,21 @@ def test_rounding_is_bounded_by_what_it_is(of_exp):
         assert abs(mpf(float(d.richardson[i])) - (4 * near - wide) / 3) <= float(d.rounding[i])
 
 
+def test_every_value_s_rounding_counts(exp, of_exp, monkeypatch):
+    true, e = module.proved_values, 1e-6
+
+    def loose(problem, x):
+        plain = true(problem, x)[1]
+        return torch.stack([plain - e, plain + e / 2]), plain
+
+    monkeypatch.setattr(module, "proved_values", loose)
+    monkeypatch.setattr(module, "steps", lambda problem, x: of_exp.step)
+    # |(4 D(h/2) - D(h)) / 3| is off by (4 * 2e / h + 2e / 2h) / 3 if every value is off by e
+    least = (8 * e / of_exp.step + e / of_exp.step) / 3
+    found = probed(exp).rounding
+    assert bool(((found >= least * (1 - 1e-6)) & (found <= 1.001 * least)).all())
+
+
 def test_steps_balance_rounding_and_truncation(exp):
     problem, _ = problems(exp)
     x = problem.cells.mean(1)
@@ -142,9 +157,10 @@ def test_at_a_kink_the_slopes_of_both_sides_are_proved_and_the_order_is_lost(rel
     assert hull[0, 0] <= 0 and hull[1, 0] >= 1
     assert 3 - 1e-12 < hull[0, 1] <= 3 <= hull[1, 1] < 3 + 1e-12
     # 2h and 4h stay on one side of -1/2, 8h does not
-    near = torch.tensor([-0.5 + 5 * 2.0**-20, 0.1], dtype=torch.float64)
-    orders = module._orders(problem, near, h, torch.full_like(h, 1e-9))
-    assert orders == ("rough", "hidden")
+    for away in (5, 3.9, 3):
+        near = torch.tensor([-0.5 + away * 2.0**-20, 0.1], dtype=torch.float64)
+        orders = module._orders(problem, near, h, torch.full_like(h, 1e-9))
+        assert orders == ("rough", "hidden")
 
 
 def test_the_order_of_a_smooth_error_is_seen_where_it_is_large(exp):
