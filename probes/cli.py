@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from probes.cli_paper import paper
+from probes.cli_run import run
+from probes.cli_scaling import scaling
 from probes.cli_tokens import train_tokens
 from theory.errors import BadRequest
 from theory.files import destination
@@ -37,6 +39,8 @@ def probes() -> None:
 
 
 app.command()(told(paper))
+app.command()(told(run))
+app.command()(told(scaling))
 
 #: Options of the paper's token targets, and options of targets of one number, alone.
 TOKENS_ONLY = ("recipe", "architecture", "d", "positions", "classes", "seeds", "batch",

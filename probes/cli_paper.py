@@ -102,13 +102,14 @@ def _grid(full: bool, dims: str | None, layers: str | None, seeds: int | None) -
 
     grid = Grid.everything() if full else Grid()
     if dims is not None:
-        grid = replace(grid, dimensions=_numbers("dims", dims))
+        grid = replace(grid, dimensions=numbers("dims", dims))
     if layers is not None:
-        grid = replace(grid, layers=_numbers("layers", layers))
+        grid = replace(grid, layers=numbers("layers", layers))
     return grid if seeds is None else replace(grid, seeds=seeds)
 
 
-def _numbers(name: str, text: str) -> tuple[int, ...]:
+def numbers(name: str, text: str) -> tuple[int, ...]:
+    """Whole numbers with commas, each once; `name` is the option."""
     try:
         return tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:

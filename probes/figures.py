@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from theory.errors import BadRequest
+from probes.optional import Missing, need
 
-
-class Missing(BadRequest):
-    """The optional library is not installed."""
-
+__all__ = ["Missing", "as_svg", "failure_figure", "paper_look"]
 
 #: One look per curve, so that color is not needed to tell them apart.
 LOOKS = (("black", "-", "o"), ("0.35", "--", "s"), ("0.6", ":", "^"))
@@ -28,26 +27,35 @@ def failure_figure(curves: dict[tuple[int, float], dict[str, Any]]) -> bytes:
     Raises:
         Missing: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise Missing(
-            "figures need matplotlib: pip install -c constraints.txt '.[probes]'"
-        ) from None
     errors = sorted({relative for _, relative in curves})
-    # Text stays text; a fixed salt and no date make the bytes repeat.
-    looks = {"svg.hashsalt": "plateau", "svg.fonttype": "none", "font.size": 9}
-    with matplotlib.rc_context(looks):
-        figure = Figure(figsize=(3.2 * len(errors), 3.2), layout="constrained")
+    with paper_look() as new:
+        figure = new(figsize=(3.2 * len(errors), 3.2), layout="constrained")
         panels = figure.subplots(1, len(errors), sharey=True, squeeze=False)[0]
         for axes, relative in zip(panels, errors, strict=True):
             part = {d: found for (d, r), found in sorted(curves.items()) if r == relative}
             _panel(axes, relative, part)
         panels[0].set_ylabel("failure rate")
         panels[0].legend(frameon=False)
-        data = io.BytesIO()
-        figure.savefig(data, format="svg", metadata={"Date": None})
+        return as_svg(figure)
+
+
+@contextmanager
+def paper_look() -> Iterator[Any]:
+    """matplotlib's `Figure`, to be drawn on inside.
+
+    Raises:
+        Missing: matplotlib is not installed.
+    """
+    matplotlib, figure = need("matplotlib", "a figure"), need("matplotlib.figure", "a figure")
+    # Text stays text; a fixed salt and no date make the bytes repeat.
+    with matplotlib.rc_context({"svg.hashsalt": "plateau", "svg.fonttype": "none", "font.size": 9}):
+        yield figure.Figure
+
+
+def as_svg(figure: Any) -> bytes:
+    """The bytes of a figure; to be called inside `paper_look`."""
+    data = io.BytesIO()
+    figure.savefig(data, format="svg", metadata={"Date": None})
     return data.getvalue()
 
 
