@@ -26,7 +26,7 @@ from torch import Tensor
 from certify.domains import norms, series
 from certify.domains.expansions import Kinked, derivative, rule
 from certify.domains.taylor import Taylor, TaylorModel
-from certify.graph import Add, Affine, Apply, Gather, Graph, Matmul, Node, Shape
+from certify.graph import Add, Affine, Apply, Gather, Graph, Matmul, Node, Rounded, Shape
 from certify.rounding import above, below, unknown, up
 
 
@@ -73,11 +73,15 @@ def output_error(graph: Graph, trace: Trace, output: int) -> Tensor:
     Returns:
         (boxes,), inf where nothing was learned.
     """
-    domain = trace.domain
-    one = torch.zeros_like(trace.rems[output])
+    return weighted_error(graph, trace, output, torch.ones_like(trace.rems[output]))
+
+
+def weighted_error(graph: Graph, trace: Trace, output: int, start: Tensor) -> Tensor:
+    """`output_error` of the sum of start times the entries of a value, start (boxes, *shape)."""
+    domain, one = trace.domain, torch.zeros_like(start)
     unit = torch.zeros((domain.order + 1, *one.shape), dtype=one.dtype, device=one.device)
-    unit[0] = 1.0
-    adjoint = {output: TaylorModel(unit, one, one + 1, one + 1, norms.rows(one))}
+    unit[0] = start
+    adjoint = {output: TaylorModel(unit, one, start, start, norms.rows(one))}
     total = torch.zeros(len(one), dtype=one.dtype, device=one.device)
     for number in range(output, 0, -1):
         if number not in adjoint:
@@ -125,6 +129,8 @@ def _backward(
             return list(zip(node.inputs, left, strict=True))
         case Apply(function):
             return [(first, _through(domain, rule(function), trace.tubes[first], g))]
+        case Rounded():
+            return [(first, g)]
     raise TypeError(f"{node.primitive!r} is not a primitive")
 
 

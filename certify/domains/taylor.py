@@ -372,6 +372,17 @@ class Taylor:
             low, high = below(low), above(high)
         return _settled(coef, rem, low, high, norm, made)
 
+    def widen(self, x: TaylorModel, error: Tensor) -> TaylorModel:
+        """x + u for every u with |u| <= error, shape (boxes, *shape)."""
+        error = unknown(error).expand(x.rem.shape)
+        norm = up(x.norm + norms.rows(error), 2)
+        lo, hi = below(x.lo - error), above(x.hi + error)
+        total = None
+        if x.total is not None:
+            total = up(x.total + error.sum(-1), error.shape[-1] + 2)
+        out = _settled(x.coef, up(x.rem + error, 2), lo, hi, norm, error)
+        return replace(out, total=total if out.cut is None else None)
+
     def range(self, x: TaylorModel) -> tuple[Tensor, Tensor]:
         """Enclose every entry over its box: the polynomial's span, cut by the kept range."""
         down, top = series.span(x.coef)
