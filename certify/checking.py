@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import sympy as sp
 import torch
@@ -29,6 +30,9 @@ from certify.verdict import Claim, Plateaus, Verdict, plateaus
 from certify.windows import as_windows
 from theory.targets import Target, find_target
 from theory.windows import Pair, Windows
+
+if TYPE_CHECKING:
+    from certify.float32.checking import Float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +67,7 @@ class Report:
         slopes: of the derivative, where it was asked for.
         claims: one for every claim that was asked for, in order.
         crosschecks: the theorems that the numbers were held against.
+        float32: where all this is about executions in float32: what it rests on; else None.
     """
 
     model: Model
@@ -77,6 +82,7 @@ class Report:
     slopes: Slopes | None
     claims: tuple[Claim, ...]
     crosschecks: tuple[CrossCheck, ...]
+    float32: Float32 | None = None
 
     @property
     def cells(self) -> Tensor:
@@ -132,6 +138,10 @@ def check(
         target = find_target(target, options.domain)
     model = model if isinstance(model, Model) else load(model)
     options = replace(options, domain=options.domain or target.domain)
+    if options.semantics == "float32":
+        from certify.float32.checking import check_float32
+
+        return check_float32(model, target, options, watch)
     whole = options.domain[1] - options.domain[0]
     if options.windows is not None and options.windows > whole:
         raise BadRequest(f"--windows {options.windows:g} is wider than the domain, {whole:g}")

@@ -64,6 +64,9 @@ def check(
     budget: Seconds = 60.0,
     memory: MiB = 4096.0,
     jobs: Jobs = 1,
+    semantics: Annotated[
+        str, typer.Option(metavar="real|float32", help="Exact arithmetic, or any execution.")
+    ] = "real",
     output: Output = None,
     segment: Annotated[
         tuple[str, str] | None,
@@ -90,6 +93,11 @@ def check(
         destination(certificate)
     if segment is not None and curve is not None:
         raise BadRequest("--segment and --curve exclude each other")
+    if semantics == "float32" and (certificate is not None or verify):
+        raise BadRequest(
+            "certificates hold real arithmetic only; leave out --semantics float32, or "
+            "--certificate and --verify"
+        )
     from certify import checking
     from certify.options import Options
     from certify.run import Limits
@@ -116,6 +124,7 @@ def check(
         abs_gap=abs_gap,
         output=output,
         limits=Limits(budget, memory),
+        semantics=semantics,
     )
     _threads(jobs)
     with _progress() as watch:

@@ -106,5 +106,3 @@ def attention(
     if bias is not None:
         reach = reach + 4 * bias.abs().amax(-1, keepdim=True)
     return settled(error + 64 * n * TINY * (1 + top), reach)
-
-

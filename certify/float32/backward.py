@@ -11,7 +11,7 @@ from torch import Tensor
 
 from certify.domains import norms
 from certify.domains.adjoint import Trace, output_error, weighted_error
-from certify.domains.expansions import Kinked, rule
+from certify.domains.expansions import Kinked, Smooth, rule
 from certify.domains.taylor import Taylor, TaylorModel
 from certify.float32.deviation import Deviation, Pair, bent
 from certify.graph import Apply, Graph, Matmul, Node, Rounded, enclose
@@ -19,7 +19,7 @@ from certify.graph import Apply, Graph, Matmul, Node, Rounded, enclose
 WIDE = 2.0**-11  # an offset above this part of its value's size is worth a pass
 GROWTH = 8.0  # ... if it has grown so much since the last one
 MOST = 1024  # values with more entries are left as they are
-CHUNK = 2**19  # boxes times entries times entries of one pass
+CHUNK = 2**18  # boxes times entries times entries of one pass
 
 
 class Executions(Trace):
@@ -29,6 +29,7 @@ class Executions(Trace):
         super().__init__(order)
         self.graph = graph
         self.level: Tensor | None = None
+        self.slopes: dict[tuple[int, Smooth], TaylorModel] = {}
         curved = [n for n in graph.nodes if isinstance(n.primitive, Apply | Matmul)]
         self.readers = Counter(i for node in curved for i in node.inputs)
         self.passes = 0
@@ -44,6 +45,13 @@ class Executions(Trace):
         if isinstance(node.primitive, Rounded):
             return self._sharper(number, value)
         return None
+
+    def slope(self, argument: int, how: Smooth) -> TaylorModel:
+        """f' over the tube of a value, computed once."""
+        key = argument, how
+        if key not in self.slopes:
+            self.slopes[key] = super().slope(argument, how)
+        return self.slopes[key]
 
     def _one_sided(self, argument: int, how: Kinked, x: Pair) -> Tensor | None:
         """Make the backward pass take the slope of one side, if nothing else reads the tube."""
@@ -82,24 +90,42 @@ class Executions(Trace):
             start = torch.zeros((len(chosen), entries), dtype=off.rem.dtype)
             start[torch.arange(len(chosen)), chosen] = 1.0
             start = start.repeat_interleave(boxes, 0).reshape(-1, *off.rem.shape[1:])
-            bound = weighted_error(self.graph, _repeated(self, len(chosen)), number, start)
+            bound = weighted_error(self.graph, _Repeated(self, len(chosen)), number, start)
             parts.append(bound.reshape(len(chosen), boxes).T)
         return torch.cat(parts, 1)
 
 
-def _repeated(trace: Trace, times: int) -> Trace:
-    """The trace with all its boxes so many times, one set after the other."""
+class _Repeated(Trace):
+    """A trace with all its boxes so many times, one set after the other; made when first read."""
 
-    def over(t: Tensor | None, lead: int = 0) -> Tensor | None:
-        return None if t is None else t.repeat(*[1] * lead, times, *[1] * (t.ndim - 1 - lead))
+    def __init__(self, trace: Executions, times: int) -> None:
+        super().__init__(trace.domain.order)
+        self.made = _Lazy(lambda i: (_over(trace.made[i][0], times), None))
+        self.tubes = _Lazy(lambda i: _over_model(trace.tubes[i], times))
+        self._slopes = lambda argument, how: _over_model(trace.slope(argument, how), times)
 
-    out = Trace(trace.domain.order)
-    out.made = {i: (over(made), None) for i, (made, _) in trace.made.items()}
-    out.tubes = {
-        i: TaylorModel(over(x.coef, 1), over(x.rem), over(x.lo), over(x.hi), over(x.norm))
-        for i, x in trace.tubes.items()
-    }
-    return out
+    def slope(self, argument: int, how: Smooth) -> TaylorModel:
+        """As the trace has it."""
+        return self._slopes(argument, how)
+
+
+class _Lazy(dict):
+    def __init__(self, make) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: int):
+        self[key] = self._make(key)
+        return self[key]
+
+
+def _over(t: Tensor | None, times: int, lead: int = 0) -> Tensor | None:
+    return None if t is None else t.repeat(*[1] * lead, times, *[1] * (t.ndim - 1 - lead))
+
+
+def _over_model(x: TaylorModel, times: int) -> TaylorModel:
+    parts = [_over(t, times) for t in (x.rem, x.lo, x.hi, x.norm)]
+    return TaylorModel(_over(x.coef, times, 1), *parts)
 
 
 def deviation(graph: Graph, boxes: Tensor, *, order: int = 8, back: int = 2) -> Tensor:

@@ -16,17 +16,53 @@ from certify.ops import VIEWS, CannotLower, Value
 #: Operators whose result is one of their operands, or exact on float32 numbers.
 EXACT = frozenset(
     f"aten.{name}"
-    for name in (
-        "abs.default amax.default amin.default cat.default clamp.Tensor clamp.default "
-        "clamp_max.Tensor clamp_max.default clamp_min.Tensor clamp_min.default concat.default "
-        "constant_pad_nd.default copy.default embedding.default gather.default hardtanh.default "
-        "index.Tensor index_put.default index_select.default masked_fill.Scalar "
-        "masked_fill.Tensor max.default max.dim max.other maximum.default min.default min.dim "
-        "min.other minimum.default neg.default pad.default relu.default relu6.default "
-        "scatter.src scatter.value select_scatter.default slice_scatter.default stack.default "
-        "tril.default triu.default where.Scalar where.ScalarOther where.ScalarSelf where.self "
-        "_assert_tensor_metadata.default"
-    ).split()
+    for name in [
+        "abs.default",
+        "amax.default",
+        "amin.default",
+        "cat.default",
+        "clamp.Tensor",
+        "clamp.default",
+        "clamp_max.Tensor",
+        "clamp_max.default",
+        "clamp_min.Tensor",
+        "clamp_min.default",
+        "concat.default",
+        "constant_pad_nd.default",
+        "copy.default",
+        "embedding.default",
+        "gather.default",
+        "hardtanh.default",
+        "index.Tensor",
+        "index_put.default",
+        "index_select.default",
+        "masked_fill.Scalar",
+        "masked_fill.Tensor",
+        "max.default",
+        "max.dim",
+        "max.other",
+        "maximum.default",
+        "min.default",
+        "min.dim",
+        "min.other",
+        "minimum.default",
+        "neg.default",
+        "pad.default",
+        "relu.default",
+        "relu6.default",
+        "scatter.src",
+        "scatter.value",
+        "select_scatter.default",
+        "slice_scatter.default",
+        "stack.default",
+        "tril.default",
+        "triu.default",
+        "where.Scalar",
+        "where.ScalarOther",
+        "where.ScalarSelf",
+        "where.self",
+        "_assert_tensor_metadata.default",
+    ]
 )
 
 

@@ -15,9 +15,9 @@ with b > a once, and above 256 numbers partial results, log2 n of them at most; 
 b |d| <= n R (1 + sqrt(n / a)) gives 3 (1 + sqrt n) U R each.
 
 Variance, by two passes: mean (x - m')**2 = var + (m' - mean)**2 exactly, and rounds by
-gamma(n + 4). By updates one value after the other: the sum of squares errs as 2 s sqrt(sum (a b / k)
-D**2 / n) with D the errors of the means merged, e_k <= U sqrt(k n) R, in all 1.42 n U s R, and
-its own rounding (Chan, Golub, LeVeque, Algorithms for computing the sample variance, The American
+gamma(n + 4). By updates one value after the other: the sum of squares errs as
+2 s sqrt(sum (a b / k) D**2 / n) with D the errors of the means merged, e_k <= U sqrt(k n) R, in all
+1.42 n U s R, and its own rounding (Chan, Golub, LeVeque, Algorithms for computing the sample variance, The American
 Statistician 37, 1983, find the same n kappa U). For other trees, torch's among them, 2 n + 16 is
 part of the stated model, and tested. The difference of the mean square and the squared mean,
 which cancels, is excluded.
@@ -95,7 +95,7 @@ def _flushed(n: int, r: Range, weight: Range | None, operands: list[Range]) -> T
 
 
 def rms_norm(out: Range, x: Range, r: Range, weight: Range | None) -> Tensor:
-    """|fl(rms norm) - exact|: the mean square errs by gamma(n + 3), r by half of it and gamma(6)."""
+    """|fl(rms norm) - exact|: the mean square errs by gamma(n + 3), r by half that and gamma(6)."""
     n = x.size.shape[-1]
     relative = _spread(torch.full_like(x.size, gamma(n + 3))) + gamma(6)
     unit = torch.minimum(x.size * r.hi, torch.full_like(x.size, math.sqrt(n)))

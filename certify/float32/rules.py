@@ -54,9 +54,7 @@ class Operator:
 
         def error(out: tuple[Tensor, Tensor], *ranges: tuple[Tensor, Tensor]) -> Tensor:
             rest = iter(ranges)
-            args = [
-                Range(*next(rest)) if m else f for m, f in zip(moving, fixed, strict=True)
-            ]
+            args = [Range(*next(rest)) if m else f for m, f in zip(moving, fixed, strict=True)]
             return bound(Range(*out), *args)
 
         return reads, error
@@ -140,17 +138,13 @@ def _rsub(op: Operator):
 @rule("mul.Tensor", "mul.Scalar", "multiply.Tensor")
 def _mul(op: Operator):
     times = 3 if _number(op["other"]) or _number(op["self"]) else 1
-    return op.error(
-        lambda out, x, y: pointwise.rounded(out, times, x, y), op["self"], op["other"]
-    )
+    return op.error(lambda out, x, y: pointwise.rounded(out, times, x, y), op["self"], op["other"])
 
 
 @rule("div.Tensor", "div.Scalar", "true_divide.Tensor")
 def _div(op: Operator):
     scalar = not isinstance(op["other"], Value)
-    return op.error(
-        lambda out, x, y: pointwise.divided(out, x, y, scalar), op["self"], op["other"]
-    )
+    return op.error(lambda out, x, y: pointwise.divided(out, x, y, scalar), op["self"], op["other"])
 
 
 def _unary(function: str) -> Rule:
