@@ -18,6 +18,7 @@ from certify.checking import Checked, Report, check
 from certify.claiming import claims_of
 from certify.crosschecks import Evidence, cross_check
 from certify.errors import BadRequest
+from certify.evaluate import evaluate
 from certify.float32.leaves import Executed, as_state, execute, leaf_at
 from certify.float32.lowering import lower_float32
 from certify.frontend import Model
@@ -167,8 +168,6 @@ def replay(model: Model, real: Report, state: State) -> tuple[float, int]:
             f"[{float(bounds[0, i])!r}, {float(bounds[1, i])!r}]: the stated model of float32 "
             "execution (docs/float32.md) does not hold here; please report this model"
         )
-    from certify.evaluate import evaluate
-
     plain = evaluate(problem.graph, x.reshape(-1, *problem.graph.input_shape))["model"]
     return float((got - plain.reshape(-1)).abs().max()), len(x)
 

@@ -71,23 +71,44 @@ def execute(
         limit: errors below it are good enough.
         seconds: after which to stop; what is not reached is not known.
     """
-    began = time.perf_counter()
+    clock = Clock(seconds)
     order = torch.argsort(leaves.error(), descending=True)
     found = torch.full((len(leaves),), math.inf, dtype=torch.float64)
-    for first in range(0, len(order), BATCH):
-        if time.perf_counter() - began > seconds:
-            break
-        which = order[first : first + BATCH]
-        found[which] = deviation(graph, leaves.box[which])
     state = Executed(leaves, found, torch.zeros(len(leaves), dtype=torch.bool))
-    while time.perf_counter() - began < seconds:
-        todo = (state.error() > limit) & ~state.stuck & splittable(leaves=state.leaves)
-        which = torch.nonzero(todo).squeeze(1)
-        if not len(which):
-            break
-        worst = torch.argsort(state.error()[which], descending=True)
-        state = refined(problem, graph, state, which[worst[: BATCH // 2]])
+    try:
+        while len(order) and (size := clock.batch()):
+            which, order = order[:size], order[size:]
+            found[which] = deviation(graph, leaves.box[which])
+            clock.done(size)
+        while size := clock.batch():
+            todo = (state.error() > limit) & ~state.stuck & splittable(state.leaves)
+            which = torch.nonzero(todo).squeeze(1)
+            if not len(which):
+                break
+            worst = torch.argsort(state.error()[which], descending=True)
+            state = refined(problem, graph, state, which[worst[: max(1, size // 2)]])
+    except KeyboardInterrupt:
+        pass  # what was found is valid
     return state
+
+
+class Clock:
+    """How many boxes the next pass may take: few at first, while the pace is not known."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.perf_counter() + seconds
+        self.size, self.mark = 1, time.perf_counter()
+
+    def batch(self) -> int:
+        """0 when time is up."""
+        self.mark = time.perf_counter()
+        return self.size if self.mark < self.end else 0
+
+    def done(self, count: int) -> None:
+        """After a pass of so many boxes."""
+        now = time.perf_counter()
+        pace = (now - self.mark) / count
+        self.size = max(1, min(BATCH, 2 * count, int((self.end - now) / max(pace, 1e-9))))
 
 
 def refined(problem: Problem, graph: Graph, state: Executed, which: Tensor) -> Executed:

@@ -98,6 +98,8 @@ def rounding(lowered: Lowered, result: Any) -> Any:
     target = lowered.target
     if result is None or (isinstance(result, np.ndarray) and is_constant(target, result)):
         return result
+    if isinstance(result, np.ndarray) and target in VIEWS | EXACT:
+        raise CannotLower("--semantics float32: it makes a constant that float32 rounds")
     if target in VIEWS:
         return result
     if target in EXACT:

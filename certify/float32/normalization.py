@@ -8,7 +8,7 @@ Mean, by a sum in any order: gamma(n + 1) mean |x| <= gamma(n + 1) R. By Welford
 tree of merges m = m_A + (b / (a + b)) (m_B - m_A) with b <= a: the last addition of a merge of
 k = a + b values rounds by U |m|, and k |m| <= sum |x| over them, in all n U R for n levels at most;
 the rest rounds by 3 U b |d| / k with d = m_B - m_A. The sum over merges of b |d| is at most
-sqrt(sum b k / a) sqrt(sum (a b / k) d**2) <= sqrt(2 (n / 2) log2 n) sqrt(n var), by Cauchy, Schwarz,
+sqrt(sum b k / a) sqrt(sum (a b / k) d**2) <= sqrt(2 (n / 2) log2 n) sqrt(n var): Cauchy-Schwarz,
 k <= 2 a, the sum of the smaller parts of merges, and the sum of squares that merges add up to.
 Hence MEAN(n) = n + 3 sqrt(log2 n) + 6. torch merges a tail of numbers that fill no vector first,
 with b > a once, and above 256 numbers partial results, log2 n of them at most; there
@@ -16,11 +16,11 @@ b |d| <= n R (1 + sqrt(n / a)) gives 3 (1 + sqrt n) U R each.
 
 Variance, by two passes: mean (x - m')**2 = var + (m' - mean)**2 exactly, and rounds by
 gamma(n + 4). By updates one value after the other: the sum of squares errs as
-2 s sqrt(sum (a b / k) D**2 / n) with D the errors of the means merged, e_k <= U sqrt(k n) R, in all
-1.42 n U s R, and its own rounding (Chan, Golub, LeVeque, Algorithms for computing the sample variance, The American
-Statistician 37, 1983, find the same n kappa U). For other trees, torch's among them, 2 n + 16 is
-part of the stated model, and tested. The difference of the mean square and the squared mean,
-which cancels, is excluded.
+2 s sqrt(sum (a b / k) D**2 / n) with D the errors of the means merged, e_k <= U sqrt(k n) R: in
+all 1.42 n U s R, and its own rounding (Chan, Golub, LeVeque, Algorithms for computing the sample
+variance, The American Statistician 37, 1983, find the same n kappa U). For other trees, torch's
+among them, 2 n + 16 is part of the stated model, and tested. The difference of the mean square and
+the squared mean, which cancels, is excluded.
 """
 
 from __future__ import annotations
