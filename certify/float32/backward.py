@@ -53,13 +53,13 @@ class Executions(Trace):
             self.slopes[key] = super().slope(argument, how)
         return self.slopes[key]
 
-    def _one_sided(self, argument: int, how: Kinked, x: Pair) -> Tensor | None:
+    def _one_sided(self, argument: int, how: Kinked, x: Pair) -> Tensor:
         """Make the backward pass take the slope of one side, if nothing else reads the tube."""
         tube = self.tubes[argument]
-        if self.readers[argument] > 1:  # slopes of secants, which need no rest
-            return None
-        real = tube.lo, tube.hi
-        right, rest = bent(how, real, x.off.rem)
+        right, rest = bent(how, (tube.lo, tube.hi), x.off.rem)
+        if self.readers[argument] > 1:
+            # Across the kink the pass takes all slopes between both, and secants have those.
+            return rest.masked_fill((tube.lo < 0) & (tube.hi > 0), 0.0)
         lo = torch.where(right, tube.lo.clamp(min=0), tube.lo)
         hi = torch.where(right, tube.hi, tube.hi.clamp(max=0))
         self.tubes[argument] = replace(tube, lo=lo, hi=torch.maximum(lo, hi))

@@ -24,6 +24,7 @@ for every entry of that value.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -39,8 +40,17 @@ FLAT = Taylor(0)  # the arithmetic of offsets: models whose polynomial is 0
 
 
 def offset(like: TaylorModel) -> TaylorModel:
-    """A model's remainder, norms and rows alone: |e| <= rem around 0."""
+    """A model's remainder, norms and rows alone: |e| <= rem around 0.
+
+    Where the domain replaced an overflowed remainder by the value's range (`cut`), which says
+    nothing of e, nothing is known.
+    """
     rem = unknown(like.rem)
+    if like.cut is not None:
+        rem = rem.masked_fill(like.cut, math.inf)
+        lost = like.cut.any(-1) if like.cut.ndim > 1 else like.cut
+        norm = unknown(like.norm).masked_fill(lost, math.inf)
+        like = replace(like, norm=norm, total=None, row=None)
     zero = torch.zeros((1, *rem.shape), dtype=rem.dtype, device=rem.device)
     return replace(like, coef=zero, rem=rem, lo=-rem, hi=rem, made=None, cut=None)
 
@@ -48,7 +58,8 @@ def offset(like: TaylorModel) -> TaylorModel:
 def sized(off: TaylorModel, real: TaylorModel) -> TaylorModel:
     """The offset on a polynomial that is the largest real |v|: what a product's remainder needs."""
     size = torch.maximum(real.lo.abs(), real.hi.abs())
-    return replace(off, coef=size.unsqueeze(0), lo=-size, hi=size)
+    far = torch.full_like(size, math.inf)
+    return replace(off, coef=size.unsqueeze(0), lo=-far, hi=far)
 
 
 @dataclass(frozen=True, eq=False)

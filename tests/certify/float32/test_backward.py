@@ -116,6 +116,23 @@ def test_a_value_that_relu_and_another_function_read():
         assert exact <= deviation(graph, POINT + at, order=0).item()
 
 
+@pytest.mark.parametrize("at", [-0.1, 0.0, 0.1])
+def test_relu_past_its_kink_where_the_tube_is_read_twice(at):
+    builder = Builder((1,))
+    x = noisy(builder, 0, 0.5)
+    nothing = builder.affine(builder.multiply(x, x), scale=np.zeros(1))
+    graph = builder.graph(model=builder.add(builder.apply(FUNCTIONS["relu"], x), nothing))
+    exact = max(abs(max(at + u, 0) - max(at, 0)) for u in (-0.5, 0.5))
+    assert exact <= deviation(graph, POINT + at, order=0).item() < 10
+
+
+def test_an_unknown_factor_makes_the_product_unknown():
+    builder = Builder((1,))
+    rough = noisy(builder, 0, math.inf)
+    graph = builder.graph(model=builder.multiply(rough, builder.constant(np.ones(1))))
+    assert deviation(graph, POINT + 0.5, order=0).item() == math.inf
+
+
 def test_operators_read_what_was_computed():
     """The second rounding is relative to a value that the first one changed."""
     builder = Builder((1,))
