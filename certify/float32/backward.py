@@ -17,7 +17,7 @@ from certify.float32.deviation import Deviation, Pair, bent
 from certify.graph import Apply, Graph, Matmul, Node, Rounded, enclose
 
 WIDE = 2.0**-11  # an offset above this part of its value's size is worth a pass
-GROWTH = 8.0  # ... if it has grown so much since the last one
+GROWTH = 3.0  # ... if it has grown so much since the last one
 MOST = 1024  # values with more entries are left as they are
 CHUNK = 2**18  # boxes times entries times entries of one pass
 

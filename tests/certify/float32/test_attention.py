@@ -29,7 +29,7 @@ def test_hidden_keys(at, within, seeded):
     hidden[:, 0] = False
     masked = x.masked_fill(hidden, -math.inf)
     exact = torch.softmax(masked.double(), -1)
-    bound = attention.softmax(at(exact), at(x.masked_fill(hidden, 1e5)), 1, hidden)
+    bound = attention.softmax(at(exact), at(x.masked_fill(hidden, -1e7)), 1, hidden)
     within(bound, exact, torch.softmax(masked, -1))
     assert bool(torch.isfinite(bound).all())
 
@@ -84,6 +84,19 @@ def test_masks(at, within, seeded):
     exact = F.scaled_dot_product_attention(*wide, attn_mask=bias.double())
     bound = attention.attention(at(v), at(q), at(k), scale, (bias.double(), None))
     within(bound, exact, F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+
+
+def test_a_large_mask_rounds_the_scores(at, within, seeded):
+    q, k, v = (torch.randn(1, 1, 8, 4, generator=seeded) for _ in range(3))
+    bias = 10_000 + torch.randn(8, 8, generator=seeded)
+    wide = tuple(t.double() for t in (q, k, v))
+    exact = F.scaled_dot_product_attention(*wide, attn_mask=bias.double())
+    bound = attention.attention(at(v), at(q), at(k), 0.5, (bias.double(), None))
+    got = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    within(bound, exact, got)
+    small = attention.attention(at(v), at(q), at(k), 0.5, (bias.double() - 10_000, None))
+    with pytest.raises(AssertionError):  # without the rounding of the sum
+        within(small, exact, got)
 
 
 def test_the_error_of_scores_counts(at, within, seeded, monkeypatch):
