@@ -7,7 +7,6 @@ one more term gamma(n + 1) (sum |x_k| |w_k| + |b|) (Higham 2002, section 3.1).
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from certify.float32.model import Range, aligned, flushed, gamma, settled
@@ -64,8 +63,3 @@ def running(x: Range, axis: int) -> Tensor:
     total = x.size.cumsum(axis + 1)
     count = x.size.shape[axis + 1]
     return settled(gamma(count) * total + flushed(count, like=total), 2 * total)
-
-
-def scaled(error: Tensor, factor: float) -> Tensor:
-    """An error bound times a positive number, rounded up again."""
-    return settled(torch.as_tensor(factor, dtype=error.dtype) * error)
