@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import sympy as sp
 import torch
@@ -34,6 +35,9 @@ from theory.targets import Target
 from theory.windows import Pair, Windows
 
 AT_ONCE = 1e-3  # seconds for the slopes once the search before them was interrupted
+
+if TYPE_CHECKING:
+    from certify.float32.checking import Float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,7 @@ class Report:
         slopes: of the derivative, where it was asked for.
         claims: one for every claim that was asked for, in order.
         crosschecks: the theorems that the numbers were held against.
+        float32: where all this is about executions in float32: what it rests on; else None.
     """
 
     model: Model
@@ -82,6 +87,7 @@ class Report:
     slopes: Slopes | None
     claims: tuple[Claim, ...]
     crosschecks: tuple[CrossCheck, ...]
+    float32: Float32 | None = None
 
     @property
     def cells(self) -> Tensor:
@@ -147,6 +153,10 @@ def check(
     if variables > 1:
         _need_one_variable(model, options)
     options = replace(options, domain=options.domain or target.domain)
+    if options.semantics == "float32":
+        from certify.float32.checking import check_float32
+
+        return check_float32(model, target, options, watch)
     whole = options.domain[1] - options.domain[0]
     if options.windows is not None and options.windows > whole:
         raise BadRequest(f"--windows {options.windows:g} is wider than the domain, {whole:g}")

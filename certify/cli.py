@@ -92,6 +92,9 @@ def check(
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Scheduler of a cluster that you trust.")
     ] = None,
+    semantics: Annotated[
+        str, typer.Option(metavar="real|float32", help="Exact arithmetic, or any execution.")
+    ] = "real",
     output: Output = None,
     segment: Segment = None,
     curve: Along = None,
@@ -126,6 +129,11 @@ def check(
     if segment is not None and curve is not None:
         raise BadRequest("--segment and --curve exclude each other")
     enough_memory()
+    if semantics == "float32" and (certificate is not None or verify):
+        raise BadRequest(
+            "certificates hold real arithmetic only; leave out --semantics float32, or "
+            "--certificate and --verify"
+        )
     from certify import checking
     from certify.options import Options
     from certify.resuming import kept
@@ -152,6 +160,7 @@ def check(
         abs_gap=abs_gap,
         output=output,
         limits=Limits(budget, memory),
+        semantics=semantics,
     )
     with kept(resume), _workers(jobs, dask) as workers, _progress() as watch:
         options = replace(options, limits=Limits(budget, memory, workers=workers))

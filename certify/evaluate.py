@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 import torch
 
-from certify.graph import Add, Affine, Apply, Gather, Graph, Node
+from certify.graph import Add, Affine, Apply, Gather, Graph, Node, Rounded
 from theory.functions import Function
 from theory.functions import evaluate as walk
 
@@ -60,6 +60,8 @@ def step(node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
             return x + inputs[1]
         case Apply(function):
             return apply(function, x)
+        case Rounded():
+            return x
     y = inputs[1]
     # elementwise products arrive as 1 x 1 matrices; a batched matmul of those is slow
     return x * y if x.shape[-1] == 1 else x @ y

@@ -65,7 +65,16 @@ class Apply:
     function: Function
 
 
-Primitive: TypeAlias = Gather | Affine | Add | Matmul | Apply
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """out = x + u with |u| <= error(range of x, ranges of what else is read): x as a machine
+    computes it. In real arithmetic it is x; no model has this node unless float32 execution is
+    asked for (certify/float32)."""
+
+    error: Callable[..., Any]
+
+
+Primitive: TypeAlias = Gather | Affine | Add | Matmul | Apply | Rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +236,10 @@ class Builder:
                 return number
         return self._push(Apply(function), (value,), self.shape(value))
 
+    def rounded(self, value: int, reads: tuple[int, ...], error: Callable[..., Any]) -> int:
+        """`value` with the rounding error of the operator that made it from `reads`."""
+        return self._push(Rounded(error), (value, *reads), self.shape(value))
+
     def graph(self, **outputs: int) -> Graph:
         """The finished graph, without the nodes that no output needs."""
         needed: set[int] = set()
@@ -254,6 +267,7 @@ class Domain(Protocol):
     def matmul(self, x: Any, y: Any) -> Any: ...
     def apply(self, node: Apply, x: Any) -> Any: ...
     def range(self, x: Any) -> tuple[Any, Any]: ...
+    def widen(self, x: Any, error: Any) -> Any: ...
 
 
 def step(domain: Domain, primitive: Primitive, *inputs: Any) -> Any:
@@ -269,6 +283,8 @@ def step(domain: Domain, primitive: Primitive, *inputs: Any) -> Any:
             return domain.matmul(*inputs)
         case Apply():
             return domain.apply(primitive, *inputs)
+        case Rounded(error):
+            return domain.widen(inputs[0], error(*map(domain.range, inputs)))
     raise TypeError(f"{primitive!r} is not a primitive")
 
 
@@ -277,8 +293,7 @@ def enclose(
     boxes: Any,
     *,
     domain: Domain,
-    watch: Callable[[int, Node, list[Any], Any], None] | None = None,
-    known: Callable[[int, Any], Any] | None = None,
+    watch: Callable[[int, Node, list[Any], Any], Any] | None = None,
 ) -> dict[str, Any]:
     """Push a batch of boxes through the graph.
 
@@ -286,9 +301,8 @@ def enclose(
         graph: the function.
         boxes: whatever the domain lifts; for one input variable a float64 tensor (boxes, 2).
         domain: the kind of enclosure.
-        watch: called after every node as watch(number of its value, node, inputs, value).
-        known: called before that as known(number of its value, value), for the same value or a
-            tighter one that rests on what else is known of it.
+        watch: called after every node as watch(number of its value, node, inputs, value); what
+            it returns, if not None, is an enclosure that takes the value's place.
 
     Returns:
         the enclosure of every output, by name.
@@ -299,10 +313,9 @@ def enclose(
     for number, node in enumerate(graph.nodes, start=1):
         inputs = [values[i] for i in node.inputs]
         values[number] = step(domain, node.primitive, *inputs)
-        if known is not None:
-            values[number] = known(number, values[number])
         if watch is not None:
-            watch(number, node, inputs, values[number])
+            better = watch(number, node, inputs, values[number])
+            values[number] = values[number] if better is None else better
         for i in node.inputs:  # free what nothing reads any more
             uses[i] -= 1
             if not uses[i]:

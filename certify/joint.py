@@ -153,7 +153,7 @@ def _piece(graph: Graph, box: Tensor, limits: Limits) -> Piece:
     """One box; by blocks where the remainders exceed a thousandth of what the output varies."""
     domain = Taylor(ORDER)
     try:
-        model = enclose(graph, box, domain=domain, known=limit(graph, domain))["model"]
+        model = enclose(graph, box, domain=domain, watch=limit(graph, domain))["model"]
         small = model.rem <= model.coef[1:].abs().sum(0) / 1000
         if not bool(small.all()):
             model = _better(model, graph, box, domain, limits)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from certify.domains.taylor import Taylor, TaylorModel
-from certify.graph import Affine, Apply, Gather, Graph, Matmul
+from certify.graph import Affine, Apply, Gather, Graph, Matmul, Node
 
 Bound = tuple[float, float]
 
@@ -33,10 +33,14 @@ def normalized(graph: Graph) -> dict[int, Bound]:
     return found
 
 
-def limit(graph: Graph, domain: Taylor) -> Callable[[int, TaylorModel], TaylorModel]:
-    """The values of a graph, cut to these bounds: for `certify.graph.enclose` as `known`."""
+def limit(graph: Graph, domain: Taylor) -> Callable[..., TaylorModel]:
+    """The values of a graph, cut to these bounds: for `certify.graph.enclose` as `watch`."""
     bounds = normalized(graph)
-    return lambda number, x: domain.within(x, *bounds[number]) if number in bounds else x
+
+    def watch(number: int, node: Node, inputs: list, value: TaylorModel) -> TaylorModel:
+        return domain.within(value, *bounds[number]) if number in bounds else value
+
+    return watch
 
 
 def _root(n: int) -> float:

@@ -35,6 +35,7 @@ class Options:
         gap, abs_gap: when a bracket counts as closed.
         output: which of several outputs.
         limits: budget and memory.
+        semantics: "real" arithmetic, or every execution in "float32" (certify/float32).
 
     Raises:
         BadRequest: a number is out of range.
@@ -56,6 +57,7 @@ class Options:
     abs_gap: float = 0.0
     output: int | None = None
     limits: Limits = field(default_factory=Limits)
+    semantics: str = "real"
 
     def __post_init__(self) -> None:
         def need(name: str, good: bool, what: str, value: object) -> None:
@@ -63,6 +65,8 @@ class Options:
                 raise BadRequest(f"{name} must be {what}, not {value}")
 
         inf = float("inf")
+        kinds = "real", "float32"
+        need("--semantics", self.semantics in kinds, "real or float32", self.semantics)
         need("--cells", 1 <= self.cells <= MOST_CELLS, f"between 1 and {MOST_CELLS}", self.cells)
         if self.width is not None:
             need("--width", 0 < self.width < inf, "a positive number", self.width)

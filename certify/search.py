@@ -218,14 +218,16 @@ def forward(
     back = problem.back if problem.variables == 1 else min(problem.back, 1)
     trace = Trace(back, domain)
 
-    def watch(number: int, node: Node, inputs: list, value: TaylorModel) -> None:
+    tighter = limit(problem.graph, domain)
+
+    def watch(number: int, node: Node, inputs: list, value: TaylorModel) -> TaylorModel:
+        value = tighter(number, node, inputs, value)
         trace.note(number, node, inputs, value)
         if crossings is not None:
             crossings.note(node, inputs[0])
+        return value
 
-    models = enclose(
-        problem.graph, box, domain=domain, watch=watch, known=limit(problem.graph, domain)
-    )
+    models = enclose(problem.graph, box, domain=domain, watch=watch)
     output = problem.graph.outputs["model"]
     if output == 0 or bool((models["difference"].rem <= enough).all()):
         return models  # the input itself has nothing to sharpen

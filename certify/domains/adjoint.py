@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from certify.domains import norms, series
-from certify.domains.expansions import Kinked, derivative, rule
+from certify.domains.expansions import Kinked, Smooth, derivative, rule
 from certify.domains.taylor import Taylor, TaylorModel
-from certify.graph import Add, Affine, Apply, Gather, Graph, Matmul, Node, Shape
+from certify.graph import Add, Affine, Apply, Gather, Graph, Matmul, Node, Rounded, Shape
 from certify.rounding import above, below, unknown, up
 
 
@@ -53,6 +53,10 @@ class Trace:
                 if i not in self.tubes:
                     self.tubes[i] = self.tube(x)
 
+    def slope(self, argument: int, how: Smooth) -> TaylorModel:
+        """f' over the tube of a value."""
+        return self.domain.smooth(derivative(how), self.tubes[argument])
+
     def tube(self, x: TaylorModel) -> TaylorModel:
         """All p + d with |d| <= rem, at the backward pass's order: the true range is dropped."""
         n = self.domain.basis.count()
@@ -74,12 +78,16 @@ def output_error(graph: Graph, trace: Trace, output: int) -> Tensor:
     Returns:
         (boxes,), inf where nothing was learned.
     """
-    domain = trace.domain
-    one = torch.zeros_like(trace.rems[output])
+    return weighted_error(graph, trace, output, torch.ones_like(trace.rems[output]))
+
+
+def weighted_error(graph: Graph, trace: Trace, output: int, start: Tensor) -> Tensor:
+    """`output_error` of the sum of start times the entries of a value, start (boxes, *shape)."""
+    domain, one = trace.domain, torch.zeros_like(start)
     shape = domain.basis.count(), *one.shape
     unit = torch.zeros(shape, dtype=one.dtype, device=one.device)
-    unit[0] = 1.0
-    adjoint = {output: TaylorModel(unit, one, one + 1, one + 1, norms.rows(one))}
+    unit[0] = start
+    adjoint = {output: TaylorModel(unit, one, start, start, norms.rows(one))}
     total = torch.zeros(len(one), dtype=one.dtype, device=one.device)
     for number in range(output, 0, -1):
         if number not in adjoint:
@@ -132,21 +140,24 @@ def _backward(
             )
             return list(zip(node.inputs, parts, strict=True))
         case Apply(function):
-            return [(first, _through(domain, rule(function), trace.tubes[first], g))]
+            how = rule(function)
+            if isinstance(how, Kinked):
+                return [(first, _through(domain, how, trace.tubes[first], g))]
+            return [(first, domain.times(trace.slope(first, how), g))]
+        case Rounded():
+            return [(first, g)]
     raise TypeError(f"{node.primitive!r} is not a primitive")
 
 
-def _through(domain: Taylor, how, tube: TaylorModel, g: TaylorModel) -> TaylorModel:
-    """g times f' over the tube."""
-    if isinstance(how, Kinked):
-        low = torch.where(tube.hi <= 0, how.left, how.right)
-        high = torch.where(tube.lo >= 0, how.right, how.left)
-        rem = (high - low).abs() / 2  # slopes are few-bit numbers: exact
-        coef = torch.zeros_like(g.coef)
-        coef[0] = (low + high) / 2
-        ends = torch.minimum(low, high), torch.maximum(low, high)
-        return domain.times(TaylorModel(coef, rem, *ends, norms.rows(rem)), g)
-    return domain.times(domain.smooth(derivative(how), tube), g)
+def _through(domain: Taylor, how: Kinked, tube: TaylorModel, g: TaylorModel) -> TaylorModel:
+    """g times the slope of one side, or of either, over the tube."""
+    low = torch.where(tube.hi <= 0, how.left, how.right)
+    high = torch.where(tube.lo >= 0, how.right, how.left)
+    rem = (high - low).abs() / 2  # slopes are few-bit numbers: exact
+    coef = torch.zeros_like(g.coef)
+    coef[0] = (low + high) / 2
+    ends = torch.minimum(low, high), torch.maximum(low, high)
+    return domain.times(TaylorModel(coef, rem, *ends, norms.rows(rem)), g)
 
 
 def _masked(g: TaylorModel, keep: Tensor) -> TaylorModel:

@@ -389,6 +389,17 @@ class Taylor:
         cut = cut if x.cut is None else cut | x.cut
         return _settled(coef, rem, lo, hi, norm, made, cut)
 
+    def widen(self, x: TaylorModel, error: Tensor) -> TaylorModel:
+        """x + u for every u with |u| <= error, shape (boxes, *shape)."""
+        error = unknown(error).expand(x.rem.shape)
+        norm = up(x.norm + norms.rows(error), 2)
+        lo, hi = below(x.lo - error), above(x.hi + error)
+        total = None
+        if x.total is not None:
+            total = up(x.total + error.sum(-1), error.shape[-1] + 2)
+        out = _settled(x.coef, up(x.rem + error, 2), lo, hi, norm, error)
+        return replace(out, total=total if out.cut is None else None)
+
     def range(self, x: TaylorModel) -> tuple[Tensor, Tensor]:
         """Enclose every entry over its box: the polynomial's span, cut by the kept range."""
         down, top = series.span(x.coef, self.basis)

@@ -69,22 +69,24 @@ def agree(model: Model, points: torch.Tensor) -> float:
     return float(difference.max()) / max(size, torch.finfo(torch.float64).tiny)
 
 
-def interpret(program: Program, x: torch.Tensor) -> torch.Tensor:
-    """The program at one point, by the archive's own operators in float64.
+def interpret(program: Program, x: torch.Tensor, kind: torch.dtype = torch.float64) -> torch.Tensor:
+    """The program at one point, by the archive's own operators, in float64 or float32.
 
     Args:
         program: the parsed archive; `certify.frontend.lower` has accepted it.
-        x: float64, shape (*input_shape,).
+        x: shape (*input_shape,).
+        kind: the type of all real numbers.
     """
     plain = out_of_place(program)
     names: dict[str, Any] = {k: torch.tensor(v) for k, v in program.constants.items()}
-    names[program.input] = x
+    names = {k: v.to(kind) if v.is_floating_point() else v for k, v in names.items()}
+    names[program.input] = x.to(kind)
     with torch.no_grad():
         for call in program.calls:
             name = plain.get(id(call), call.target)
-            arguments = {k: _resolve(v, names) for k, v in call.arguments.items()}
+            arguments = {k: _resolve(v, names, kind) for k, v in call.arguments.items()}
             meta = next((program.tensors[n] for n in call.outputs if n in program.tensors), None)
-            out = _run(name, _adjusted(name, arguments, meta))
+            out = _run(name, _adjusted(name, arguments, meta, kind))
             results = [] if out is None else list(out) if isinstance(out, list | tuple) else [out]
             for output, result in zip(call.outputs, results, strict=True):
                 names[output or ""] = result
@@ -124,14 +126,16 @@ _FACTORIES = {
 }
 
 
-def _adjusted(name: str, arguments: dict[str, Any], meta: Meta | None) -> dict[str, Any]:
-    """Arguments for float64: longer floats, no devices, the epsilon of the model's own type."""
+def _adjusted(
+    name: str, arguments: dict[str, Any], meta: Meta | None, kind: torch.dtype
+) -> dict[str, Any]:
+    """Arguments for floats of `kind`, no devices, the epsilon of the model's own type."""
     for place in ("device", "layout", "memory_format", "pin_memory"):
         arguments.pop(place, None)
     if name == "aten._assert_tensor_metadata.default":
         return {"a": arguments["a"]}
     if name in _FACTORIES and meta is not None and meta.dtype.floating:
-        arguments["dtype"] = torch.float64
+        arguments["dtype"] = kind
     if name == "aten.to.device":
         arguments["device"] = "cpu"
     if name == "aten.rms_norm.default" and arguments.get("eps") is None and meta is not None:
@@ -139,13 +143,13 @@ def _adjusted(name: str, arguments: dict[str, Any], meta: Meta | None) -> dict[s
     return arguments
 
 
-def _resolve(value: Any, names: dict[str, Any]) -> Any:
+def _resolve(value: Any, names: dict[str, Any], kind: torch.dtype) -> Any:
     if isinstance(value, list):
-        return [_resolve(v, names) for v in value]
+        return [_resolve(v, names, kind) for v in value]
     if isinstance(value, Ref):
         return names[value.name]
     if isinstance(value, Dtype):
-        return torch.float64 if value.floating else _TYPES[value.name]
+        return kind if value.floating else _TYPES[value.name]
     return value
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,27 @@ MISFIT = (
 )
 
 
-def lower(program: Program) -> Graph:
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """One operator right after its lowering: its name in the table, its resolved arguments, and
+    the number of the last value that was there before it."""
+
+    target: str
+    arguments: dict[str, Any]
+    before: int
+    context: Context
+
+
+#: Adds the rounding of an operator's execution to one of its results (certify/float32).
+Rounding = Callable[[Lowered, Any], Any]
+
+
+def lower(program: Program, rounding: Rounding | None = None) -> Graph:
     """The graph of a program, with one output named "model".
+
+    Args:
+        program: the parsed archive.
+        rounding: applied to every result of every operator; None for real arithmetic.
 
     Raises:
         Unsupported: an operator has no lowering.
@@ -47,7 +68,8 @@ def lower(program: Program) -> Graph:
     plain = out_of_place(program)
     for call in program.calls:
         builder.origin = call.origin
-        results = run(call, plain.get(id(call), call.target), names, Scope(builder, program))
+        scope = Scope(builder, program, rounding)
+        results = run(call, plain.get(id(call), call.target), names, scope)
         for name, result in results:
             if name in names:
                 raise Damaged(f"{printable(name)} is computed twice")
@@ -62,11 +84,12 @@ def lower(program: Program) -> Graph:
 
 
 class Scope:
-    """What lowering one operator needs: the builder and the declared tensors."""
+    """What lowering one operator needs: the builder, the declared tensors and the rounding."""
 
-    def __init__(self, builder: Builder, program: Program) -> None:
+    def __init__(self, builder: Builder, program: Program, rounding: Rounding | None) -> None:
         self.builder = builder
         self.tensors = program.tensors
+        self.rounding = rounding or (lambda lowered, result: result)
 
     def context(self, call: Call) -> Context:
         """The context of one operator, by its declared result."""
@@ -116,12 +139,14 @@ def run(call: Call, target: str, names: dict[str, Any], scope: Scope) -> list[tu
     arguments = {k: resolve(v, names) for k, v in given.items()}
     try:
         inspect.signature(rule).bind(None, **arguments)
-        out = rule(scope.context(call), **arguments)
+        context, before = scope.context(call), len(scope.builder.nodes)
+        out = rule(context, **arguments)
         results = out if isinstance(out, list) else [out]
         if len(results) != len(call.outputs):
             raise ValueError(f"{len(results)} results where {len(call.outputs)} are named")
+        lowered = Lowered(target, arguments, before, context)
         return [
-            (name, checked(result, scope.tensors.get(name)))
+            (name, scope.rounding(lowered, checked(result, scope.tensors.get(name))))
             for name, result in zip(call.outputs, results, strict=True)
             if name is not None
         ]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from certify.graph import Affine
+from certify.graph import Affine, Rounded
 from certify.ops.constants import exact, where
 from certify.ops.context import CannotLower, Context, Tensor, Value
 from certify.ops.elementwise import add, on, scale
@@ -89,7 +89,10 @@ def _far_below(context: Context, x: Value, kept: np.ndarray) -> np.ndarray:
 
     Only a hint: it chooses the number that is subtracted from a row, not the function.
     """
-    node = context.builder.nodes[x.number - 1].primitive if x.number else None
+    number, nodes = x.number, context.builder.nodes
+    while number and isinstance(nodes[number - 1].primitive, Rounded):
+        number = nodes[number - 1].inputs[0]
+    node = nodes[number - 1].primitive if number else None
     if not isinstance(node, Affine) or node.bias is None:
         return np.zeros(x.shape, bool)
     bias = np.broadcast_to(node.bias, x.shape)

@@ -85,8 +85,9 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
             "expression": report.target.text,
             "domain": [lo, hi],
         },
-        "semantics": "real",
+        "semantics": report.options.semantics,
         "guaranteed": True,
+        "float32": _float32(report),
         "sup_error": {
             **guaranteed(lo=known.sup[0], hi=known.sup[1]),
             **guaranteed(witness=list(known.witness)),
@@ -145,6 +146,22 @@ def _longest(report: Report) -> dict[str, Any] | None:
         **guaranteed(lo=lo, hi=hi),
         "window": None if window is None else guaranteed(ends=list(window)),
         "step_width": step_width(report),
+    }
+
+
+def _float32(report: Report) -> dict[str, Any] | None:
+    """What a report about executions rests on, and the one in real arithmetic; else null."""
+    found = report.float32
+    if found is None:
+        return None
+    real = as_data(found.real)
+    names = "sup_error", "plateaus", "longest_plateau", "cells", "claims", "search"
+    return {
+        **guaranteed(deviation=found.deviation),
+        "observed": number(found.observed),
+        "replays": found.replays,
+        "model": "docs/float32.md",
+        "real": {name: real[name] for name in names},
     }
 
 

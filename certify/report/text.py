@@ -32,7 +32,24 @@ def render(report: Report) -> str:
     sup = _sup(report, heading=not any(c.label == "within" for c in report.claims))
     words = block("in words", [paragraph(report)])
     rest = [*_sliding(report), words, *_slopes(report), _checks(report), _search(report)]
-    return "\n".join([*claims, *sup, _plateaus(report), *_strip(report), *rest])
+    above = [*_float32(report), _plateaus(report), *_strip(report)]
+    return "\n".join([*claims, *sup, *above, *rest])
+
+
+def _float32(report: Report) -> list[str]:
+    """Brackets of executions beside those of the real function."""
+    found = report.float32
+    if found is None:
+        return []
+    lines = [
+        f"sup error in {interval(*report.known.sup)} for every execution in float32,",
+        f"and in {interval(*found.real.known.sup)} in real arithmetic",
+        f"an execution is within {rounded(found.deviation, 3, up=True)} of the real function; "
+        f"torch's own run, at {found.replays} inputs, within {found.observed:.2g}",
+        "above and below, what is said of the model holds for every execution in the model of "
+        "docs/float32.md, at float32 inputs",
+    ]
+    return [block("float32", lines)]
 
 
 def _claim(report: Report, claim: Claim) -> list[str]:
@@ -72,6 +89,8 @@ def _why(report: Report) -> str:
         "interrupt": "interrupted",
         "resolution": "rounding in float64 leaves no more to gain by splitting",
     }
+    if report.float32 is not None and report.outcome.stopped_by == "resolution":
+        return "what executions in float32 may differ leaves no more to gain by splitting"
     return reasons.get(report.outcome.stopped_by, "nothing more can be split")
 
 
