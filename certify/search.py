@@ -29,6 +29,7 @@ from certify.normalized import limit
 MODEL, TARGET, DIFFERENCE = 0, 1, 2
 OUTPUTS = ("model", "target", "difference")
 NEGATE = Affine(scale=np.array(-1.0))
+FAR = 1000
 CUTS = 7  # at most this many kinks cut one box
 LAST = "bounds", "inner"  # parts of leaves that are numbered along their last axis
 ENCLOSURE = ("rem", "lo", "hi", "norm")
@@ -248,11 +249,10 @@ def by_blocks(
     models: dict[str, TaylorModel],
     enough: float,
 ) -> dict[str, TaylorModel]:
-    """The same, where remainders above `enough` are carried from block to block instead; of one
-    variable."""
+    """The same, where remainders above `enough` are carried from block to block instead."""
     model, output = models["model"], problem.graph.outputs["model"]
     where = ~(models["difference"].rem.reshape(-1) <= enough)
-    if not output or problem.variables > 1 or not bool(where.any()):
+    if not output or not bool(where.any()):
         return models
     found = sharpened(problem.graph, box[where], domain, output, problem.room)
     if found is None:
@@ -294,10 +294,10 @@ def children(problem: Problem, parents: Leaves, tolerance: float) -> tuple[Tenso
 
     A fresh parent is its own child. Others are cut along one axis: at their kinks; without kinks
     into 2, 4 or 8 equal parts, as many as a remainder falling with the power order + 1 should
-    need, and into 2 where there are other axes to cut later.
+    need; there are other axes to cut later, so in several variables into 2 or, far from it, 4.
     """
     ends, origin = [], []
-    most = 8 if problem.variables == 1 else 2
+    few = problem.variables > 1
     rows = zip(
         sides(parents.box, parents.axis).tolist(),
         parents.cuts.tolist(),
@@ -311,7 +311,7 @@ def children(problem: Problem, parents: Leaves, tolerance: float) -> tuple[Tenso
         if not places and stale != FRESH:
             ratio = rem / tolerance if tolerance > 0 else math.inf
             wish = 2.0 if not ratio < 1e300 else max(ratio, 1.0) ** (1 / (problem.order + 1))
-            ways = min(2 if wish <= 2 else 4 if wish <= 4 else 8, most)
+            ways = 2 if wish <= (4 if few else 2) else 4 if few or wish <= 4 else 8
             places = [lo + (hi - lo) * k / ways for k in range(1, ways)]
         edges = sorted({lo, hi, *(p for p in places if lo < p < hi)})
         ends += list(zip(edges[:-1], edges[1:], strict=True))
@@ -338,6 +338,8 @@ def split(problem: Problem, parents: Leaves, tolerance: float, by: By | None = N
     enough = tolerance / 4
     new = by(problem, box, old, enough) if by else assess(problem, box, old.cell, enough)
     idle = _idle(new, old) & ~(new.rem <= enough)
+    if problem.variables > 1:  # one side of many was halved: far from it, width is the reason
+        idle &= new.rem <= FAR * enough
     if bool(idle.any()):
         # What is left does not come from the width of the box, but from the depth of the graph.
         places = idle.nonzero().reshape(-1)

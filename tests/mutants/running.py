@@ -18,7 +18,7 @@ from tests.mutants import ROOT, Mutant
 PATIENCE = 300.0  # seconds for the tests of one mutant
 PARTS = ("certify", "theory", "probes", "tests", "benchmarks", "docs", "pyproject.toml",
          "README.md", "constraints.txt")  # fmt: skip
-OPTIONS = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider"]
+OPTIONS = ["-x", "-q", "-n0", "--tb=line", "-p", "no:cacheprovider"]
 #: Examples of hypothesis are those of CI, the same every time, and failures are not shrunk.
 MORE = {"HYPOTHESIS_PROFILE": "mutants", "OMP_NUM_THREADS": "1"}
 OTHERS = ("torch", "z3", "sympy", "flint", "hypothesis", "mpmath", "numpy", "pytest", "onnx")

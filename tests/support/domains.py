@@ -20,6 +20,7 @@ from certify.domains.taylor import Taylor
 from certify.errors import BadRequest
 from certify.frontend.network import as_network
 from certify.graph import Graph, enclose
+from certify.normalized import limit
 from certify.search import OUTPUTS, Problem, assess, measure
 from theory.polynomials import Polynomials
 
@@ -31,12 +32,13 @@ def _boxes(boxes: list[Box]) -> torch.Tensor:
     return torch.tensor(boxes, dtype=torch.float64)
 
 
-def taylor(order: int) -> Callable[[Graph, list[Box]], Found]:
-    """One pass forward, with polynomials of this order."""
+def taylor(order: int, norms: bool = False) -> Callable[[Graph, list[Box]], Found]:
+    """One pass forward, with polynomials of this order; norms: with what theorem C1 knows."""
 
     def found(graph: Graph, boxes: list[Box]) -> Found:
         domain = Taylor(order)
-        outputs = enclose(graph, _boxes(boxes), domain=domain)
+        watch = limit(graph, domain) if norms else None
+        outputs = enclose(graph, _boxes(boxes), domain=domain, watch=watch)
         out: Found = [{} for _ in boxes]
         for name, model in outputs.items():
             lo, hi = (end.reshape(len(boxes), -1).tolist() for end in domain.range(model))
@@ -51,17 +53,22 @@ def _compared(graph: Graph) -> bool:
     return set(graph.outputs) == set(OUTPUTS)
 
 
-def search(graph: Graph, boxes: list[Box]) -> Found | None:
-    """What a search learns of its leaves: forward, backward, ranges of polynomials."""
-    if not _compared(graph):
-        return None
-    leaves = assess(
-        Problem(graph, _boxes(boxes[:1])), _boxes(boxes), torch.zeros(len(boxes)).long()
-    )
-    return [
-        {name: [tuple(leaves.bounds[k, :, i].tolist())] for k, name in enumerate(OUTPUTS)}
-        for i in range(len(boxes))
-    ]
+def search(deep: bool) -> Callable[[Graph, list[Box]], Found | None]:
+    """What a search learns of its leaves: forward, backward, ranges of polynomials; deep: errors
+    from block to block too."""
+
+    def found(graph: Graph, boxes: list[Box]) -> Found | None:
+        if not _compared(graph):
+            return None
+        cell = torch.zeros(len(boxes)).long()
+        problem = Problem(graph, _boxes(boxes[:1]))
+        leaves = assess(problem, _boxes(boxes), cell, deep=deep)
+        return [
+            {name: [tuple(leaves.bounds[k, :, i].tolist())] for k, name in enumerate(OUTPUTS)}
+            for i in range(len(boxes))
+        ]
+
+    return found
 
 
 def points(graph: Graph, boxes: list[Box]) -> Found | None:
@@ -101,7 +108,7 @@ def _hull(ready: Evaluator, lo: float, hi: float, order: int) -> Box:
         ball = ready.at((lo,))[0]
         low, high = ball.lower(), ball.upper()
     else:
-        ((_, (low, high)),) = ready.on_box(arb(lo), arb(hi), order)[0][0]
+        ((_, (low, high)),) = ready.on_box([(arb(lo), arb(hi))], order)[0][0]
     if not (low.is_finite() and high.is_finite()):
         return -math.inf, math.inf
     return math.nextafter(float(low.mid()), -math.inf), math.nextafter(float(high.mid()), math.inf)
@@ -109,7 +116,9 @@ def _hull(ready: Evaluator, lo: float, hi: float, order: int) -> Box:
 
 DOMAINS: dict[str, Callable[[Graph, list[Box]], Found | None]] = {
     **{f"Taylor({order})": taylor(order) for order in (0, 1, 3, 8, 12)},
-    "search": search,
+    "Taylor(8), norms": taylor(8, norms=True),
+    "search": search(False),
+    "search by blocks": search(True),
     "points": points,
     "checker(4)": checker(4),
     "checker(16)": checker(16),
