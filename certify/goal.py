@@ -198,7 +198,8 @@ def open_leaves(state: State, goal: Goal, known: Brackets, cells: int) -> Open:
     certain, possible = deciding(known)
     unclear = (possible & ~certain)[leaves.cell]
     target = leaves.bounds[TARGET]
-    spread = (target[1] - target[0]) > 0.25 * known.target_variation[1][leaves.cell]
+    least = (0.25 * known.target_variation[1]).clamp(min=NEGLIGIBLE)
+    spread = (target[1] - target[0]) > least[leaves.cell]
     which = torch.nonzero((worth | (unclear & spread)) & can).squeeze(1)
     order = torch.argsort(beyond[which], descending=True)
     least = float(room[unsettled].min()) if bool(unsettled.any()) else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -118,17 +119,24 @@ def _edges(lo: float, hi: float, options: Options, variables: int) -> Tensor:
     """Where the cells end in one variable."""
     count = options.cells
     if variables > 1:  # the largest k with k**n <= cells
-        count = next(k for k in range(count, 0, -1) if k**variables <= options.cells)
+        count = 1
+        while (count + 1) ** variables <= options.cells:
+            count += 1
     if options.width is not None:
-        exact = (hi - lo) / options.width
+        exact = (hi / 2 - lo / 2) / options.width * 2
         if exact > MOST_CELLS:
             raise BadRequest(
                 f"--width {options.width:g} makes {exact:.3g} cells of [{lo:g}, {hi:g}]; at most "
                 f"{MOST_CELLS} are possible"
             )
         count = max(1, round(exact) if abs(exact - round(exact)) < 1e-9 else int(exact) + 1)
-    step = (hi - lo) / count if options.width is None else options.width
-    ends = sorted({lo, hi, *(e for k in range(1, count) if lo < (e := lo + k * step) < hi)})
+    if options.width is None:
+        inner = [lo + k * ((hi - lo) / count) for k in range(1, count)]
+        if not math.isfinite(hi - lo):
+            inner = [lo * (1 - k / count) + hi * (k / count) for k in range(1, count)]
+    else:
+        inner = [lo + k * options.width for k in range(1, count)]
+    ends = sorted({lo, hi, *(e for e in inner if lo < e < hi)})
     if options.width is None and len(ends) != count + 1:
         raise BadRequest(f"[{lo!r}, {hi!r}] is too narrow for {count} cells; ask for fewer")
     return torch.tensor(ends, dtype=torch.float64)

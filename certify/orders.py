@@ -12,18 +12,21 @@ from dataclasses import dataclass, field
 
 import torch
 
+from certify.domains.basis import Basis
 from certify.search import Leaves
 
 BY_VARIABLES = ((1, (8, 5, 11)), (2, (6, 4, 8)), (4, (5, 4, 6)), (8, (3, 2, 4)))  # at most so many
 OTHERS = (2, 1, 3)
+MOST_MONOMIALS = 2**13  # of one polynomial; the order 1 is always possible
 TRIAL = 16  # leaves split in one trial
 WORTH = 6 * TRIAL  # open leaves from which on a choice pays
 AGAIN = 4  # times as many open leaves: what was measured on wider boxes is measured again
 
 
 def candidates(variables: int) -> tuple[int, ...]:
-    """The orders worth a trial, the likeliest first."""
-    return next((orders for most, orders in BY_VARIABLES if variables <= most), OTHERS)
+    """The orders worth a trial, the likeliest first; one of too many monomials is none."""
+    found = next((orders for most, orders in BY_VARIABLES if variables <= most), OTHERS)
+    return tuple(k for k in found if k == 1 or Basis(variables, k).count() <= MOST_MONOMIALS)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from certify.search import (
     Points,
     Problem,
     State,
+    between,
     children,
     measure,
     start,
@@ -129,7 +130,7 @@ def first_points(problem: Problem, goal: Goal) -> Points:
         shape = len(lo), per, problem.variables
         t = torch.rand(shape, generator=generator, dtype=torch.float64)
         t[:, per // 2 :] = t[:, per // 2 :].round()
-    x = torch.where(t == 1, hi, (lo + (hi - lo) * t).clamp(lo, hi))
+    x = torch.where(t == 1, hi, between(lo, hi, t).clamp(lo, hi))
     values = evaluate(problem.graph, x.reshape(-1, *problem.graph.input_shape))
     error = values["difference"].reshape(x.shape[:2]).abs().nan_to_num(0.0, 0.0, 0.0)
     best, place = error.max(1)

@@ -10,7 +10,7 @@ from torch import Tensor
 from certify.evaluate import evaluate
 from certify.frontend.agree import InternalError
 from certify.run import Outcome
-from certify.search import OUTPUTS, Leaves, Problem, measure
+from certify.search import OUTPUTS, Leaves, Problem, between, measure
 
 SAMPLES = 128  # points of the sandwich test
 AT_ONCE = 2**24  # comparisons of a point with a box
@@ -41,7 +41,7 @@ def sandwich(problem: Problem, outcome: Outcome) -> int:
     cell = torch.randint(len(problem.cells), (SAMPLES,), generator=generator)
     lo, hi = problem.cells[cell].unbind(-1)
     t = torch.rand(lo.shape, generator=generator, dtype=torch.float64)
-    x = (lo + (hi - lo) * t).clamp(lo, hi)
+    x = between(lo, hi, t).clamp(lo, hi)
     fresh = measure(problem, x, cell, math.inf)
     points, leaves = fresh.join(outcome.state.points), outcome.state.leaves
     x = points.x

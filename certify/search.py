@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -175,9 +175,11 @@ def assess(
     models = forward(problem, domain, box, enough, crossings)
     if deep:
         models = by_blocks(problem, domain, box, models, enough)
-    mid, rad = box.mean(2), (box[..., 1] - box[..., 0]) / 2
-    # mid and rad are each off by at most 2**-52 (|mid| + rad); with rad >= 2**-30 |mid| that is
-    # below 2**-21 rad, so an input mid + rad t with |t| <= 1 - 2**-20 lies in the box.
+    lo, hi = box.unbind(-1)
+    mid, rad = lo / 2 + hi / 2, hi / 2 - lo / 2  # hi - lo may overflow
+    # Halves are exact above 2**-1021, so each is off by at most 2**-52 (|mid| + rad); with rad >=
+    # 2**-30 |mid| that is below 2**-21 rad, so an input mid + rad t with |t| <= 1 - 2**-20 lies in
+    # the box.
     plain = ((rad > 2.0**-30 * mid.abs()) & (rad > 2.0**-900)).all(1)
     bounds, inner, places = [], [], []
     for name in OUTPUTS:
@@ -191,11 +193,10 @@ def assess(
         reached = torch.where(plain, e.least, math.inf), torch.where(plain, e.most, -math.inf)
         inner.append(torch.stack(reached))
         places.append(torch.stack([mid + rad * t for t in (e.at_lo, e.at_hi)], 1))
-    lo, hi = box.unbind(-1)
     at = torch.stack(places, 1).clamp(lo[:, None, None], hi[:, None, None])
     kinks = torch.full((len(box), CUTS), math.nan, dtype=box.dtype)
     for i, found in enumerate(cuts(crossings.found, len(box), CUTS) if crossings else ()):
-        if 2 * rad[i] > problem.floor:
+        if rad[i] > problem.floor / 2:
             kinks[i, : len(found)] = mid[i] + rad[i] * torch.tensor(found, dtype=box.dtype)
     difference = models["difference"]
     rem = difference.rem.reshape(-1)
@@ -306,13 +307,13 @@ def children(problem: Problem, parents: Leaves, tolerance: float) -> tuple[Tenso
         strict=True,
     )
     for i, ((lo, hi), kinks, rem, stale) in enumerate(rows):
-        aside = problem.margin * (hi - lo)
+        aside = 2 * problem.margin * (hi / 2 - lo / 2)
         places = [p for c in kinks if lo < c < hi for p in (c - aside, c + aside)]
         if not places and stale != FRESH:
             ratio = rem / tolerance if tolerance > 0 else math.inf
             wish = 2.0 if not ratio < 1e300 else max(ratio, 1.0) ** (1 / (problem.order + 1))
             ways = 2 if wish <= (4 if few else 2) else 4 if few or wish <= 4 else 8
-            places = [lo + (hi - lo) * k / ways for k in range(1, ways)]
+            places = [between(lo, hi, k / ways) for k in range(1, ways)]
         edges = sorted({lo, hi, *(p for p in places if lo < p < hi)})
         ends += list(zip(edges[:-1], edges[1:], strict=True))
         origin += [i] * (len(edges) - 1)
@@ -320,6 +321,12 @@ def children(problem: Problem, parents: Leaves, tolerance: float) -> tuple[Tenso
     boxes = parents.box[number].clone()
     boxes[torch.arange(len(boxes)), parents.axis[number]] = torch.tensor(ends, dtype=boxes.dtype)
     return boxes, number
+
+
+def between(lo: Any, hi: Any, t: Any) -> Any:
+    """About lo + t (hi - lo), t in [0, 1], floats or tensors; hi - lo may overflow."""
+    half = (hi / 2 - lo / 2) * t
+    return lo + half + half
 
 
 def sides(box: Tensor, axis: Tensor) -> Tensor:
@@ -375,7 +382,7 @@ def start(problem: Problem, boxes: int) -> State:
     box, cell = [], []
     for i, sides in enumerate(problem.cells.tolist()):
         lo, hi = sides[0]
-        inner = [lo + (hi - lo) * k / per for k in range(1, per)]
+        inner = [between(lo, hi, k / per) for k in range(1, per)]
         edges = sorted({lo, hi, *(e for e in inner if lo < e < hi)})
         box += [[pair, *sides[1:]] for pair in zip(edges[:-1], edges[1:], strict=True)]
         cell += [i] * (len(edges) - 1)

@@ -71,5 +71,5 @@ def _extremes(leaves: Leaves, cells: int, which: int, side: int) -> list[tuple[t
 def _snapped(x: Tensor, box: Tensor) -> Tensor:
     """x, or the ends of its box that are very near."""
     lo, hi = box.unbind(-1)
-    near = (hi - lo) * NEAR
+    near = (hi / 2 - lo / 2) * (2 * NEAR)
     return torch.where(x - lo <= near, lo, torch.where(hi - x <= near, hi, x))

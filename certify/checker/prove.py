@@ -14,6 +14,7 @@ from certify.checker.frame import Rejected
 from theory.claims import UNKNOWN
 from theory.judge import inside
 from theory.multipolynomials import widest
+from theory.polynomials import ends as range_of
 
 #: Tried on a piece before it is halved: order, precision in bits, bits of coefficients for Z3.
 ATTEMPTS = ((16, 128, 64), (24, 256, None))
@@ -76,7 +77,8 @@ def _prove_piece(
             for (p, ends), bound in ((one, bound) for every, bound in pairs for one in every):
                 # Polynomials of several variables are judged by their ranges alone.
                 who, place = ("", Fraction(0)) if several else inside(p, bound, bits)
-                if not who and _holds(ends[0], bound) and _holds(ends[1], bound):
+                ranges = [ends, range_of(p)] if several else [ends]
+                if not who and any(_holds(a, bound) and _holds(b, bound) for a, b in ranges):
                     who = "arb"
                 judged[who] += 1
                 if not who:

@@ -23,15 +23,18 @@ def _powers(basis: Basis) -> Tensor:
 
 
 @functools.lru_cache(maxsize=256)
-def _put(basis: Basis, variable: int, side: int) -> Tensor:
-    """The matrix that puts `side`, 1 or -1, in the place of a variable: entries 0, 1 and -1."""
+def _rest(basis: Basis, variable: int) -> Tensor:
+    """For every monomial the number of what is left of it without a variable, (count,)."""
     found = exponents(basis.variables, basis.order)
     number = {a: i for i, a in enumerate(found)}
-    matrix = torch.zeros((len(found), len(found)), dtype=torch.float64)
-    for j, a in enumerate(found):
-        rest = (*a[:variable], 0, *a[variable + 1 :])
-        matrix[number[rest], j] = float(side ** a[variable])
-    return matrix
+    return torch.tensor([number[(*a[:variable], 0, *a[variable + 1 :])] for a in found])
+
+
+def _put(c: Tensor, basis: Basis, variable: int, side: int) -> Tensor:
+    """The coefficients with `side`, 1 or -1, in the place of a variable."""
+    odd = _powers(basis)[:, variable] % 2 == 1
+    signed = torch.where(odd.to(c.device).unsqueeze(1), side * c, c)
+    return torch.zeros_like(c).index_add_(0, _rest(basis, variable).to(c.device), signed)
 
 
 def _slope(c: Tensor, basis: Basis, variable: int) -> tuple[Tensor, Tensor]:
@@ -74,7 +77,7 @@ def greatest(coef: Tensor, basis: Basis) -> tuple[Tensor, Tensor]:
             low, high = _slope(c, basis, i)
             for side, sure in ((1, (low >= 0) & free[:, i]), (-1, (high <= 0) & free[:, i])):
                 if bool(sure.any()):
-                    ends = _put(basis, i, side).to(c.device) @ c
+                    ends = _put(c, basis, i, side)
                     error = torch.where(
                         sure, error + gamma(basis.order + 2) * c.abs().sum(0), error
                     )
