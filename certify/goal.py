@@ -201,6 +201,11 @@ def open_leaves(state: State, goal: Goal, known: Brackets, cells: int) -> Open:
     least = (0.25 * known.target_variation[1]).clamp(min=NEGLIGIBLE)
     spread = (target[1] - target[0]) > least[leaves.cell]
     which = torch.nonzero((worth | (unclear & spread)) & can).squeeze(1)
+    # The cells first that promise to be settled for the fewest leaves, judged by how far they are
+    # from it and how many they have taken: most are settled when time runs out.
+    away = (high - low) / torch.maximum(low, room) * torch.bincount(leaves.cell, minlength=cells)
+    away = away.nan_to_num(math.inf, math.inf)
     order = torch.argsort(beyond[which], descending=True)
+    order = order[torch.argsort(away[leaves.cell[which[order]]], stable=True)]
     least = float(room[unsettled].min()) if bool(unsettled.any()) else 0.0
     return Open(which[order], least / 2, False)

@@ -18,6 +18,7 @@ from certify.graph import Graph
 from certify.orders import TRIAL, Orders, candidates
 from certify.search import (
     DIFFERENCE,
+    FRESH,
     Leaves,
     Points,
     Problem,
@@ -241,7 +242,8 @@ def _states(
             return
         if len(state.leaves) * 400 > limits.memory * 2**20:
             raise MemoryError
-        order, trial = orders.next(len(todo.which))
+        fresh = bool((state.leaves.stale[todo.which] == FRESH).any())
+        order, trial = orders.next(0 if fresh else len(todo.which))
         chosen = todo.which[: min(batch, TRIAL) if trial else batch]
         chosen = affordable(problem, state, chosen, todo.tolerance, batch)
         try:

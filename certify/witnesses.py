@@ -59,6 +59,8 @@ def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: boo
 def _extremes(leaves: Leaves, cells: int, which: int, side: int) -> list[tuple[tuple, int]]:
     """(x, cell) where an output seems least (side 0) or greatest (1) on every cell."""
     score = leaves.inner[which, side] * (1 - 2 * side)
+    flat = leaves.bounds[which, 0] == leaves.bounds[which, 1]  # a constant needs no place
+    score = score.masked_fill(flat, math.inf)
     least = torch.full((cells,), math.inf, dtype=torch.float64)
     least = least.scatter_reduce(0, leaves.cell, score, "amin")
     found = torch.nonzero(torch.isfinite(score) & (score == least[leaves.cell])).squeeze(1)
