@@ -137,7 +137,11 @@ class Norms(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(2, 6), nn.Linear(6, 1)
-        self.a, self.b, self.c = nn.LayerNorm(6), nn.LayerNorm(6, eps=1e-12), nn.RMSNorm(6, eps=1e-6)
+        self.a, self.b, self.c = (
+            nn.LayerNorm(6),
+            nn.LayerNorm(6, eps=1e-12),
+            nn.RMSNorm(6, eps=1e-6),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.last(self.c(torch.tanh(self.b(torch.relu(self.a(self.first(x)))))))
