@@ -11,6 +11,7 @@ from typing import Any
 import sympy as sp
 
 from certify.checking import check_graph
+from certify.errors import BadRequest
 from certify.frontend import Model, load
 from certify.goal import Brackets
 from certify.options import Options
@@ -40,7 +41,7 @@ def ranges(
     """Bracket the range of one output, or of all of them one after the other; or of a derivative.
 
     Args:
-        model: a loaded model or the path of a model file; one input variable.
+        model: a loaded model or the path of a model file; one input variable for derivatives.
         options: the box as `domain`, the gap and the limits; each output may take the budget.
         output: number of the output; None for all.
         watch: told after every step of a search.
@@ -50,6 +51,11 @@ def ranges(
         UnreadableFile, Unsupported, BadRequest, InternalError: see `certify.checking.check`.
     """
     model = model if isinstance(model, Model) else load(model)
+    if derivative and math.prod(model.inputs) != 1:
+        raise BadRequest(
+            f"--derivative needs one input variable; {model.path} has {math.prod(model.inputs)}. "
+            "Go along a line through them: certify check --segment A.json B.json --slopes"
+        )
     count = math.prod(model.outputs)
     chosen = range(count) if output is None else [output]
     found, closed = {}, True

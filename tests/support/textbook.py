@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from mpmath import mp, mpf
 
-from certify.graph import Add, Affine, Apply, Builder, Gather, Matmul
+from certify.graph import Add, Affine, Apply, Builder, Gather, Graph, Matmul, Node
 from theory.functions import FUNCTIONS
 
 NAMES = [
@@ -142,6 +142,27 @@ def values(graph, x):
     for node in graph.nodes:
         out.append(primitive(node.primitive, [out[i] for i in node.inputs]))
     return out
+
+
+def as_graph(network):
+    """The certificate's network as a graph that the reference can evaluate."""
+    nodes = []
+    for node in network.nodes:
+
+        def full(part, shape=node.shape):
+            return None if part is None else np.array(part).reshape(shape)
+
+        primitive = {
+            "gather": lambda n=node: Gather(np.array(n.index).reshape(n.shape)),
+            "affine": lambda n=node: Affine(
+                None if n.weight is None else np.array(n.weight),
+                full(n.scale), n.divisor, full(n.bias)),
+            "add": lambda n=node: Add(),
+            "matmul": lambda n=node: Matmul(),
+            "apply": lambda n=node: Apply(FUNCTIONS[n.function]),
+        }[node.kind]()  # fmt: skip
+        nodes.append(Node(primitive, node.inputs, node.shape))
+    return Graph(network.input_shape, tuple(nodes), {"model": network.output})
 
 
 def within(value, lo, hi):

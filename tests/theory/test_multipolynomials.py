@@ -110,6 +110,18 @@ def test_ends_are_sharp_where_monotone():
     assert several.poly(c).ends() == (arb(-11.75), arb(10.25))
 
 
+def test_ends_of_parabolas_are_sharp():
+    """s - s**2 + 2 t - t**2/2: the vertex in s is inside, t has none; balls count by their ends."""
+    several, found = Several(2, 2), exponents(2, 2)
+    c = [arb(0)] * len(found)
+    c[1], c[found.index((2, 0))] = arb(1), arb(-1)
+    c[2], c[found.index((0, 2))] = arb(2), arb(-0.5)
+    assert several.poly(c).ends()[1] == arb(1.75)
+    assert (-several.poly(c)).ends()[0] == arb(-1.75)
+    c[1], c[found.index((2, 0))] = arb(0, 1), arb(-0.75, 0.25)
+    assert arb(2) <= several.poly(c).ends()[1] < arb(2.001)  # t = 1, and s / 1 - s**2 / 2
+
+
 @pytest.mark.parametrize("name", ["exp", "sin", "tanh", "erf", "reciprocal", "sqrt"])
 @given(SEEDS, KINDS)
 def test_smooth_functions(name, seed, kind):
@@ -165,3 +177,5 @@ def test_the_variable_to_cut():
     p = Poly([arb(9), arb(1), arb(-2)], 2, 3)
     assert widest(p) == 1 and widest(-p) == 1
     assert widest(Poly([arb(9), arb(3), arb(-2)], 2, 3)) == 0
+    for lost in ([arb(9, 1)], [NAN], [arb(9, 2), arb(1), arb(0)], [arb(9), NAN, arb(1)]):
+        assert widest(Poly(lost, 2, 3)) is None
