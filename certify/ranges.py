@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from certify.checking import check_graph
+from certify.errors import BadRequest
 from certify.evaluate import evaluate
 from certify.frontend import Model, load
 from certify.frontend.agree import InternalError, check_agreement
@@ -61,7 +62,7 @@ def ranges(
     """Bracket the range of one output, or of all of them one after the other; or of a derivative.
 
     Args:
-        model: a loaded model or the path of a model file; one input variable.
+        model: a loaded model or the path of a model file; one input variable for derivatives.
         options: the box as `domain`, the gap and the limits; each output may take the budget.
         output: number of the output; None for all.
         watch: told after every step of a search.
@@ -71,6 +72,11 @@ def ranges(
         UnreadableFile, Unsupported, BadRequest, InternalError: see `certify.checking.check`.
     """
     model = model if isinstance(model, Model) else load(model)
+    if derivative and math.prod(model.inputs) != 1:
+        raise BadRequest(
+            f"--derivative needs one input variable; {model.path} has {math.prod(model.inputs)}. "
+            "Go along a line through them: certify enclose --segment A.json B.json"
+        )
     count = math.prod(model.outputs)
     entries = sum(math.prod(node.shape) for node in model.graph.nodes)
     if (

@@ -102,7 +102,8 @@ class Poly:
         """Exact ends of an interval with all values on [-1, 1]^n; nan if unknown.
 
         Where p is monotone in t_i for every choice of coefficients in the balls its extremes lie at
-        ends of t_i. Other monomials lie between -|c| and |c|, even ones between 0 and c.
+        ends of t_i. The parts c t_i + b t_i**2 that are left are ranged exactly; other monomials
+        lie between -|c| and |c|, even ones between 0 and c.
         """
         return -self._top(-1), self._top(1)
 
@@ -122,10 +123,21 @@ class Poly:
                 flip = math.prod(side ** a[i] for i, side in sides.items())
                 out[left] = out.get(left, ZERO) + c * flip
             p = self.like([out.get(a, ZERO) for a in found[: len(p.c)]])
-        top = p.c[0]
+        top, own = p.c[0], {}
         for c, a in list(zip(p.c, found, strict=False))[1:]:
-            top += c.max(ZERO) if all(e % 2 == 0 for e in a) else abs(c)
+            if max(a) == sum(a) <= 2:
+                own.setdefault(a.index(max(a)), []).append(c)
+            else:
+                top += c.max(ZERO) if all(e % 2 == 0 for e in a) else abs(c)
+        top += sum((_parabola(*pair) for pair in own.values()), ZERO)
         return top.upper() if top.is_finite() else NAN
+
+
+def _parabola(c: arb, b: arb = ZERO) -> arb:
+    """At least c t + b t**2 for |t| <= 1 and any numbers of the balls: the greatest value grows with
+    |c| and with b. It is at t = |c| / (-2 b), if that is in (0, 1), and else at an end."""
+    c, b = abs(c).upper(), b.upper()
+    return c * c / (-4 * b) if b < 0 and c < -2 * b else c + b
 
 
 class Several(Polynomials):
@@ -197,10 +209,13 @@ class Several(Polynomials):
         return out
 
 
-def widest(p: Poly | arb_poly) -> int:
-    """The number of the variable that a polynomial depends on most: where to cut a box."""
+def widest(p: Poly | arb_poly) -> int | None:
+    """The number of the variable that a polynomial depends on most: where to cut a box. None if it
+    is mostly remainder, or unknown, and does not say."""
     if not isinstance(p, Poly):
         return 0
+    if not p.c[0].rad() < sum((abs(c) for c in p.c[1:]), ZERO):
+        return None
     found = exponents(p.variables, p.order)
     scores = [
         sum((abs(c).mid() * a[i] for c, a in zip(p.c, found, strict=False)), ZERO)

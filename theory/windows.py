@@ -15,6 +15,7 @@ comparisons are made between exact numbers.
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
@@ -201,10 +202,18 @@ def _minus(lo: float, hi: float) -> Fraction | float:
 
 
 def _above(x: Fraction) -> float:
-    near = float(x)
+    """The least double >= x >= 0, inf beyond all of them."""
+    try:
+        near = float(x)
+    except OverflowError:
+        return math.inf
     return near if near >= x else math.nextafter(near, math.inf)
 
 
 def _below(x: Fraction) -> float:
-    near = float(x)
+    """The greatest double <= x."""
+    try:
+        near = float(x)
+    except OverflowError:
+        return sys.float_info.max
     return near if near <= x else math.nextafter(near, -math.inf)

@@ -83,7 +83,8 @@ def _prove_piece(
                 judged[who] += 1
                 if not who:
                     if place is not None:
-                        shift, axis = arb(fmpq(place.numerator, place.denominator)) / 2, widest(p)
+                        shift = arb(fmpq(place.numerator, place.denominator)) / 2
+                        axis = _axis(widest(p), box, leaf)
                         at = zip(middles, box, strict=True)
                         at = tuple((m + shift * (hi - lo)).mid() for m, (lo, hi) in at)
                         _look(evaluator, at, leaf, where)
@@ -93,6 +94,16 @@ def _prove_piece(
             if kinks:
                 return Counter(), 0, kinks
     return Counter(), axis, [middles[axis]]
+
+
+def _axis(wish: int | None, box: list[tuple[arb, arb]], leaf: Leaf) -> int:
+    """The variable to cut: the one wished for, or the one that was cut least in this leaf."""
+    if wish is not None:
+        return wish
+    parts = [
+        float((hi - lo) / (arb(b) - arb(a))) for (lo, hi), (a, b) in zip(box, leaf.box, strict=True)
+    ]
+    return max(range(len(box)), key=parts.__getitem__)
 
 
 def _look(evaluator: Evaluator, x: tuple[arb, ...], leaf: Leaf, where: str) -> None:

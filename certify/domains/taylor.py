@@ -366,8 +366,8 @@ class Taylor:
         row `length` in 2-norm.
 
         An error is at most the distance of the polynomial's farthest value from the range's
-        ends. Where the polynomial is of no use the middle of the range takes its place; in a row
-        of such entries the errors v - mid have at most the length of v and that of mid together.
+        ends. Where the polynomial is of no use the middle of the range takes its place. The errors
+        v - p of a row have at most the length of v and that of p together.
         """
         lo, hi = x.lo.clamp(min=-bound), x.hi.clamp(max=bound)
         sink, rise = series.span(x.coef, self.basis)
@@ -377,15 +377,15 @@ class Taylor:
         radius = above(torch.maximum(above(hi - mid), above(mid - lo)))
         cut = ~(rem < 2 * radius)
         if not bool(cut.any()):
-            parts = replace(x, rem=rem, lo=lo, hi=hi)
-            return replace(parts, norm=torch.fmin(x.norm, norms.rows(rem)))
+            whole = up(norms.rows(series.size(x.coef)) + length, 4)
+            norm = torch.fmin(torch.fmin(x.norm, norms.rows(rem)), whole)
+            return replace(x, rem=rem, lo=lo, hi=hi, norm=norm)
         coef = x.coef.masked_fill(cut, 0.0)
         coef[0] = torch.where(cut, mid, coef[0])
         rem = torch.where(cut, radius, rem)
         made = rem if x.made is None else torch.where(cut, radius, x.made)
-        whole = up(norms.rows(mid.abs()) + length, 4)
-        norm = torch.where(_any(cut), norms.rows(rem), x.norm)
-        norm = torch.where(cut.all(-1), torch.fmin(norm, whole), norm)
+        whole = up(norms.rows(series.size(coef)) + length, 4)
+        norm = torch.fmin(torch.where(_any(cut), norms.rows(rem), x.norm), whole)
         cut = cut if x.cut is None else cut | x.cut
         return _settled(coef, rem, lo, hi, norm, made, cut)
 

@@ -121,11 +121,11 @@ def target_node(builder: Builder, expression: sp.Expr, argument: int) -> int:
 def target_of_inputs(builder: Builder, expression: sp.Expr, variables: int) -> int:
     """Append a target of the graph's input, in x or in x1, x2, ..., and give its value, shape (1,).
 
-    What depends on one input alone becomes a target of one variable. Of several together only
-    what rational constants and the registered functions build is known.
+    What depends on one input alone, or on none, becomes a target of one variable. Of several
+    together only what the registered functions and powers build is known.
 
     Raises:
-        BadRequest: a constant such as pi, or a root of odd degree, of several inputs together.
+        BadRequest: a root of odd degree of several inputs together.
     """
     symbols = inputs(variables)
     columns = [builder.gather(0, np.array([i])) for i in range(variables)]
@@ -140,7 +140,10 @@ def target_of_inputs(builder: Builder, expression: sp.Expr, variables: int) -> i
     def build(part: sp.Expr) -> Any:
         mine = part.free_symbols
         if not mine:
-            return algebra.constant(part)
+            try:
+                return algebra.constant(part)
+            except Irrational:
+                return target_node(builder, part, columns[0])  # a function that is constant
         if len(mine) == 1:
             (symbol,) = mine
             return target_node(builder, part.xreplace({symbol: x}), columns[symbols.index(symbol)])
@@ -151,10 +154,6 @@ def target_of_inputs(builder: Builder, expression: sp.Expr, variables: int) -> i
                 if len(a.free_symbols) == 1:
                     single.setdefault(*a.free_symbols, []).append(a)
             groups = [part.func(*(single[s])) for s in symbols if s in single]
-            constants = [a for a in rest if not a.free_symbols and not a.is_Rational]
-            if constants and groups:  # an irrational constant joins a function of one variable
-                groups[0] = part.func(*constants, groups[0])
-                rest = [a for a in rest if a not in constants]
             first, *others = (walk(a) for a in groups + rest)
             for other in others:
                 first = algebra.add(first, other) if part.is_Add else algebra.mul(first, other)
@@ -174,8 +173,7 @@ def target_of_inputs(builder: Builder, expression: sp.Expr, variables: int) -> i
         return algebra.node(walk(expression))
     except Irrational:
         raise BadRequest(
-            f"{expression}: constants must be rational, and roots of odd degree be of one input, "
-            "in a target of several inputs"
+            f"{expression}: in a target of several inputs, roots of odd degree must be of one input"
         ) from None
 
 

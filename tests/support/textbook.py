@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from mpmath import mp, mpf
 
-from certify.graph import Add, Affine, Apply, Builder, Gather, Matmul
+from certify.graph import Add, Affine, Apply, Builder, Gather, Graph, Matmul, Node
 from theory.functions import FUNCTIONS
 
 NAMES = [
@@ -135,11 +135,34 @@ def _dot(a, b, kind):
 
 
 def values(graph, x):
-    """Every value of a graph at the number x (an mpf), by number."""
-    out = [np.full(graph.input_shape, mpf(x), dtype=object)]
+    """Every value of a graph, by number, at the number x or at several, one for each input."""
+    start = np.empty(math.prod(graph.input_shape), dtype=object)
+    start[:] = [mpf(v) for v in x] if isinstance(x, list | tuple) else mpf(x)
+    out = [start.reshape(graph.input_shape)]
     for node in graph.nodes:
         out.append(primitive(node.primitive, [out[i] for i in node.inputs]))
     return out
+
+
+def as_graph(network):
+    """The certificate's network as a graph that the reference can evaluate."""
+    nodes = []
+    for node in network.nodes:
+
+        def full(part, shape=node.shape):
+            return None if part is None else np.array(part).reshape(shape)
+
+        primitive = {
+            "gather": lambda n=node: Gather(np.array(n.index).reshape(n.shape)),
+            "affine": lambda n=node: Affine(
+                None if n.weight is None else np.array(n.weight),
+                full(n.scale), n.divisor, full(n.bias)),
+            "add": lambda n=node: Add(),
+            "matmul": lambda n=node: Matmul(),
+            "apply": lambda n=node: Apply(FUNCTIONS[n.function]),
+        }[node.kind]()  # fmt: skip
+        nodes.append(Node(primitive, node.inputs, node.shape))
+    return Graph(network.input_shape, tuple(nodes), {"model": network.output})
 
 
 def within(value, lo, hi):
@@ -172,9 +195,11 @@ def softmax(b, scores):
     return b.apply(FUNCTIONS["reciprocal"], b.reshape(total, shape))
 
 
-def encoder(rng, *, layers=1, width=4, tokens=2, act="gelu", pre=False, scale=1.0, eps=1e-5):
-    """Grow a random encoder from one number to one number; returns (builder, value)."""
-    b = Builder((1,))
+def encoder(
+    rng, *, layers=1, width=4, tokens=2, act="gelu", pre=False, scale=1.0, eps=1e-5, inputs=1
+):
+    """Grow a random encoder from one or more numbers to one; returns (builder, value)."""
+    b = Builder((inputs,))
 
     def linear(value, n_out):
         n = b.shape(value)[-1]
@@ -193,7 +218,7 @@ def encoder(rng, *, layers=1, width=4, tokens=2, act="gelu", pre=False, scale=1.
     def feed(value):
         return linear(b.apply(FUNCTIONS[act], linear(value, 2 * width)), width)
 
-    start = b.affine(0, weight=rng.normal(size=(tokens * width, 1)), bias=rng.normal(
+    start = b.affine(0, weight=rng.normal(size=(tokens * width, inputs)), bias=rng.normal(
         size=tokens * width))  # fmt: skip
     h = b.reshape(start, (tokens, width))
     for _ in range(layers):

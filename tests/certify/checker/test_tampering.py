@@ -9,7 +9,6 @@ import copy
 import math
 
 import mpmath
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,8 +17,6 @@ from mpmath import mpf
 from certify.certificate.reading import Malformed, from_data
 from certify.certificate.writing import digest
 from certify.checker.check import verify
-from certify.graph import Add, Affine, Apply, Gather, Graph, Matmul, Node
-from theory.functions import FUNCTIONS
 
 TARGETS = {
     "exp(x)": mpmath.exp,
@@ -119,30 +116,9 @@ def change_meaning(draw, data):
 CHANGES = [change_number, change_number, change_list, change_meaning]
 
 
-def as_graph(network):
-    """The certificate's network as a graph that the reference can evaluate."""
-    nodes = []
-    for node in network.nodes:
-
-        def full(part, shape=node.shape):
-            return None if part is None else np.array(part).reshape(shape)
-
-        primitive = {
-            "gather": lambda n=node: Gather(np.array(n.index).reshape(n.shape)),
-            "affine": lambda n=node: Affine(
-                None if n.weight is None else np.array(n.weight),
-                full(n.scale), n.divisor, full(n.bias)),
-            "add": lambda n=node: Add(),
-            "matmul": lambda n=node: Matmul(),
-            "apply": lambda n=node: Apply(FUNCTIONS[n.function]),
-        }[node.kind]()  # fmt: skip
-        nodes.append(Node(primitive, node.inputs, node.shape))
-    return Graph(network.input_shape, tuple(nodes), {"model": network.output})
-
-
 def assert_true(ref, certificate):
     """No sample contradicts what the certificate says."""
-    graph = as_graph(certificate.network)
+    graph = ref.as_graph(certificate.network)
     target = TARGETS[certificate.target["expression"]]
     stated = certificate.stated
     trees = zip(stated.cells, certificate.trees, strict=True)
