@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from flint import arb, arb_poly, arb_series
@@ -134,8 +134,8 @@ class Poly:
 
 
 def _parabola(c: arb, b: arb = ZERO) -> arb:
-    """At least c t + b t**2 for |t| <= 1 and any numbers of the balls: the greatest value grows with
-    |c| and with b. It is at t = |c| / (-2 b), if that is in (0, 1), and else at an end."""
+    """At least c t + b t**2 for |t| <= 1 and any numbers of the balls: the greatest value grows
+    with |c| and with b. It is at t = |c| / (-2 b), if that is in (0, 1), and else at an end."""
     c, b = abs(c).upper(), b.upper()
     return c * c / (-4 * b) if b < 0 and c < -2 * b else c + b
 
@@ -209,13 +209,15 @@ class Several(Polynomials):
         return out
 
 
-def widest(p: Poly | arb_poly) -> int | None:
-    """The number of the variable that a polynomial depends on most: where to cut a box. None if it
-    is mostly remainder, or unknown, and does not say."""
+def widest(p: Poly | arb_poly, box: Sequence[Pair], whole: Sequence[tuple[float, float]]) -> int:
+    """The number of the variable on whose axis to cut a box: that on which the polynomial depends
+    most, or, if it is mostly remainder and does not say, that which was cut least of the whole."""
     if not isinstance(p, Poly):
         return 0
     if not p.c[0].rad() < sum((abs(c) for c in p.c[1:]), ZERO):
-        return None
+        pairs = zip(box, whole, strict=True)
+        parts = [float((hi - lo) / (arb(b) - arb(a))) for (lo, hi), (a, b) in pairs]
+        return max(range(len(parts)), key=parts.__getitem__)
     found = exponents(p.variables, p.order)
     scores = [
         sum((abs(c).mid() * a[i] for c, a in zip(p.c, found, strict=False)), ZERO)

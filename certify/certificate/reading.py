@@ -122,6 +122,8 @@ def from_data(data: Any) -> Certificate:
     trees, points = _evidence(data, variables, "")
     slopes = None
     if data["slopes"] is not None:
+        if variables > 1:
+            raise Malformed("slopes are known of one input variable only")
         part = _get(data, "slopes", dict, "slopes")
         _keys(part, ("points", "trees"), "slopes")
         slopes = Slopes(*_evidence(part, variables, "slopes."))

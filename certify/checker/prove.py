@@ -43,11 +43,7 @@ def _holds(value: arb, bound: Pair) -> bool:
 
 
 def prove_leaf(evaluator: Evaluator, leaf: Leaf, where: str) -> Counter[str]:
-    """The values on one box lie in their bounds; the box is cut where that helps.
-
-    Raises:
-        Rejected: a value does not, or the proof was not found.
-    """
+    """The values on a box lie in their bounds, or `Rejected` says why; it may be cut."""
     judged: Counter[str] = Counter()
     waiting = [[(arb(lo), arb(hi)) for lo, hi in leaf.box]]
     while waiting:
@@ -67,7 +63,6 @@ def _prove_piece(
     evaluator: Evaluator, box: list[tuple[arb, arb]], leaf: Leaf, where: str
 ) -> tuple[Counter[str], int, list[arb]]:
     """Who proved the bounds on a box; or nobody, and on which axis and where to cut it."""
-    middles = tuple(((lo + hi) / 2).mid() for lo, hi in box)
     several, axis = len(box) > 1, 0
     for order, precision, bits in ATTEMPTS if not several else ((ORDERS.get(len(box), 3), 128, 0),):
         judged: Counter[str] = Counter()
@@ -84,26 +79,15 @@ def _prove_piece(
                 if not who:
                     if place is not None:
                         shift = arb(fmpq(place.numerator, place.denominator)) / 2
-                        axis = _axis(widest(p), box, leaf)
-                        at = zip(middles, box, strict=True)
-                        at = tuple((m + shift * (hi - lo)).mid() for m, (lo, hi) in at)
-                        _look(evaluator, at, leaf, where)
+                        axis = widest(p, box, leaf.box)
+                        at = [((a + b) / 2 + shift * (b - a)).mid() for a, b in box]
+                        _look(evaluator, tuple(at), leaf, where)
                     break
             if not judged[""]:
                 return judged, 0, []
             if kinks:
                 return Counter(), 0, kinks
-    return Counter(), axis, [middles[axis]]
-
-
-def _axis(wish: int | None, box: list[tuple[arb, arb]], leaf: Leaf) -> int:
-    """The variable to cut: the one wished for, or the one that was cut least in this leaf."""
-    if wish is not None:
-        return wish
-    parts = [
-        float((hi - lo) / (arb(b) - arb(a))) for (lo, hi), (a, b) in zip(box, leaf.box, strict=True)
-    ]
-    return max(range(len(box)), key=parts.__getitem__)
+    return Counter(), axis, [(sum(box[axis]) / 2).mid()]
 
 
 def _look(evaluator: Evaluator, x: tuple[arb, ...], leaf: Leaf, where: str) -> None:

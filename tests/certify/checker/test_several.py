@@ -348,7 +348,7 @@ def test_the_evaluator_encloses(ref, two):
                 truth = model, x[0] * x[1], model - x[0] * x[1]
                 for ((p, (lo, hi)),), value in zip(values, truth, strict=True):
                     near = arb(mpmath.nstr(value, 50)) + arb(0, 1e-40)
-                    powers = lambda a: arb(t[0]) ** a[0] * arb(t[1]) ** a[1]  # noqa: E731
+                    powers = lambda a, t=t: arb(t[0]) ** a[0] * arb(t[1]) ** a[1]  # noqa: E731
                     assert not (near < lo) and not (near > hi)
                     assert inside_poly(p, near, powers)
                 point = evaluator.at(tuple(arb(v.numerator) / v.denominator for v in exact))
