@@ -367,4 +367,4 @@ def ball_at(p, t):
 def test_differences_are_judged_as_polynomials(two, judged):
     """Model and target nearly cancel: ranges of both alone would need very many pieces."""
     result = judged(two)
-    assert result.judged["pieces"] <= 5 * result.leaves
+    assert result.judged["pieces"] <= 4 * result.leaves
