@@ -134,8 +134,11 @@ class Poly:
 
 
 def _parabola(c: arb, b: arb = ZERO) -> arb:
-    """At least c t + b t**2 for |t| <= 1 and any numbers of the balls: the greatest value grows
-    with |c| and with b. It is at t = |c| / (-2 b), if that is in (0, 1), and else at an end."""
+    """At least c t + b t**2 for |t| <= 1 and any numbers of the balls.
+
+    The greatest value grows with |c| and with b. It is at t = |c| / (-2 b), if that is in (0, 1),
+    and else at an end.
+    """
     c, b = abs(c).upper(), b.upper()
     return c * c / (-4 * b) if b < 0 and c < -2 * b else c + b
 

@@ -96,5 +96,5 @@ def test_a_gathered_zero_is_zero():
     line = b.affine(0, weight=[[2.0], [5.0]])
     graph = b.graph(model=b.affine(b.gather(line, np.array([0, -1])), weight=[[1.0, 1.0]]))
     assert evaluator(graph).at((0.5,))[0] == 1
-    ((p, _),), _, _ = evaluator(graph).on_box(arb(-1), arb(1), 2)[0]
+    ((p, _),), _, _ = evaluator(graph).on_box([(arb(-1), arb(1))], 2)[0]
     assert p[0] == 0 and p[1] == 2

@@ -21,7 +21,8 @@ class Stairs:
     def __init__(self, low, high, step, widest):
         self.low, self.high, self.step, self.widest = low, high, step, widest
 
-    def on_box(self, lo, hi, order):
+    def on_box(self, box, order):
+        ((lo, hi),) = box
         if hi - lo > self.widest or lo < self.step < hi:
             return [[UNKNOWN]] * 3, []
         value = arb(self.low if hi <= self.step else self.high)
