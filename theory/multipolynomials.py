@@ -212,13 +212,15 @@ class Several(Polynomials):
         return out
 
 
-def widest(p: Poly | arb_poly) -> int | None:
-    """The number of the variable that a polynomial depends on most: where to cut a box. None if it
-    is mostly remainder, or unknown, and does not say."""
+def widest(p: Poly | arb_poly, box: list[Pair], whole: tuple[tuple[float, float], ...]) -> int:
+    """The number of the variable to cut a part `box` of a whole in: the one that p depends on most;
+    or, if p is mostly remainder, or unknown, and does not say, the one that was cut least."""
     if not isinstance(p, Poly):
         return 0
     if not p.c[0].rad() < sum((abs(c) for c in p.c[1:]), ZERO):
-        return None
+        sides = zip(box, whole, strict=True)
+        parts = [float((hi - lo) / (arb(b) - arb(a))) for (lo, hi), (a, b) in sides]
+        return max(range(len(box)), key=parts.__getitem__)
     found = exponents(p.variables, p.order)
     scores = [
         sum((abs(c).mid() * a[i] for c, a in zip(p.c, found, strict=False)), ZERO)

@@ -121,8 +121,6 @@ def _check_slopes(certificate: Certificate) -> list[tuple[str, Leaf]]:
     if slopes is None:
         _need((least, greatest) == (UNKNOWN, UNKNOWN), "slopes")
         return []
-    if len(certificate.domain) > 1:
-        raise Rejected("slopes are known of one input variable only")
     if len(slopes.trees) != len(certificate.stated.cells):
         raise Rejected(
             f"{len(certificate.stated.cells)} cells, but {len(slopes.trees)} trees of slopes"

@@ -14,7 +14,6 @@ from certify.checker.frame import Rejected
 from theory.claims import UNKNOWN
 from theory.judge import inside
 from theory.multipolynomials import widest
-from theory.polynomials import ends as range_of
 
 #: Tried on a piece before it is halved: order, precision in bits, bits of coefficients for Z3.
 ATTEMPTS = ((16, 128, 64), (24, 256, None))
@@ -75,18 +74,16 @@ def _prove_piece(
             values, kinks = evaluator.on_box(box, order)
             pairs = zip(values, leaf[1:], strict=True)
             for (p, ends), bound in ((one, bound) for every, bound in pairs for one in every):
-                # Polynomials of several variables are judged by their ranges alone.
-                who, place = ("", Fraction(0)) if several else inside(p, bound, bits)
-                ranges = [ends, range_of(p)] if several else [ends]
-                if not who and any(_holds(a, bound) and _holds(b, bound) for a, b in ranges):
-                    who = "arb"
+                who, place = ("", Fraction(0)) if several else inside(p, bound, bits)  # by ranges
+                for lo, hi in (ends, p.ends()) if several else (ends,):
+                    who = who or ("arb" if _holds(lo, bound) and _holds(hi, bound) else "")
                 judged[who] += 1
                 if not who:
                     if place is not None:
-                        shift = arb(fmpq(place.numerator, place.denominator)) / 2
-                        axis = _axis(widest(p), box, leaf)
+                        axis = widest(p, box, leaf.box)
+                        by = arb(fmpq(*place.as_integer_ratio())) / 2
                         at = zip(middles, box, strict=True)
-                        at = tuple((m + shift * (hi - lo)).mid() for m, (lo, hi) in at)
+                        at = tuple((m + by * (hi - lo)).mid() for m, (lo, hi) in at)
                         _look(evaluator, at, leaf, where)
                     break
             if not judged[""]:
@@ -94,16 +91,6 @@ def _prove_piece(
             if kinks:
                 return Counter(), 0, kinks
     return Counter(), axis, [middles[axis]]
-
-
-def _axis(wish: int | None, box: list[tuple[arb, arb]], leaf: Leaf) -> int:
-    """The variable to cut: the one wished for, or the one that was cut least in this leaf."""
-    if wish is not None:
-        return wish
-    parts = [
-        float((hi - lo) / (arb(b) - arb(a))) for (lo, hi), (a, b) in zip(box, leaf.box, strict=True)
-    ]
-    return max(range(len(box)), key=parts.__getitem__)
 
 
 def _look(evaluator: Evaluator, x: tuple[arb, ...], leaf: Leaf, where: str) -> None:
