@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 
 from flint import arb, arb_poly, arb_series
@@ -212,15 +212,15 @@ class Several(Polynomials):
         return out
 
 
-def widest(p: Poly | arb_poly, box: Sequence[Pair], whole: Sequence[tuple[float, float]]) -> int:
-    """The number of the variable on whose axis to cut a box: that on which the polynomial depends
-    most, or, if it is mostly remainder and does not say, that which was cut least of the whole."""
+def widest(p: Poly | arb_poly, box: list[Pair], whole: tuple[tuple[float, float], ...]) -> int:
+    """The number of the variable to cut a part `box` of a whole in: the one that p depends on most;
+    or, if p is mostly remainder, or unknown, and does not say, the one that was cut least."""
     if not isinstance(p, Poly):
         return 0
     if not p.c[0].rad() < sum((abs(c) for c in p.c[1:]), ZERO):
-        pairs = zip(box, whole, strict=True)
-        parts = [float((hi - lo) / (arb(b) - arb(a))) for (lo, hi), (a, b) in pairs]
-        return max(range(len(parts)), key=parts.__getitem__)
+        sides = zip(box, whole, strict=True)
+        parts = [float((hi - lo) / (arb(b) - arb(a))) for (lo, hi), (a, b) in sides]
+        return max(range(len(box)), key=parts.__getitem__)
     found = exponents(p.variables, p.order)
     scores = [
         sum((abs(c).mid() * a[i] for c, a in zip(p.c, found, strict=False)), ZERO)

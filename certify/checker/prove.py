@@ -14,7 +14,6 @@ from certify.checker.frame import Rejected
 from theory.claims import UNKNOWN
 from theory.judge import inside
 from theory.multipolynomials import widest
-from theory.polynomials import ends as range_of
 
 #: Tried on a piece before it is halved: order, precision in bits, bits of coefficients for Z3.
 ATTEMPTS = ((16, 128, 64), (24, 256, None))
@@ -43,7 +42,11 @@ def _holds(value: arb, bound: Pair) -> bool:
 
 
 def prove_leaf(evaluator: Evaluator, leaf: Leaf, where: str) -> Counter[str]:
-    """The values on a box lie in their bounds, or `Rejected` says why; it may be cut."""
+    """The values on one box lie in their bounds; the box is cut where that helps.
+
+    Raises:
+        Rejected: a value does not, or the proof was not found.
+    """
     judged: Counter[str] = Counter()
     waiting = [[(arb(lo), arb(hi)) for lo, hi in leaf.box]]
     while waiting:
@@ -63,6 +66,7 @@ def _prove_piece(
     evaluator: Evaluator, box: list[tuple[arb, arb]], leaf: Leaf, where: str
 ) -> tuple[Counter[str], int, list[arb]]:
     """Who proved the bounds on a box; or nobody, and on which axis and where to cut it."""
+    middles = tuple(((lo + hi) / 2).mid() for lo, hi in box)
     several, axis = len(box) > 1, 0
     for order, precision, bits in ATTEMPTS if not several else ((ORDERS.get(len(box), 3), 128, 0),):
         judged: Counter[str] = Counter()
@@ -70,24 +74,23 @@ def _prove_piece(
             values, kinks = evaluator.on_box(box, order)
             pairs = zip(values, leaf[1:], strict=True)
             for (p, ends), bound in ((one, bound) for every, bound in pairs for one in every):
-                # Polynomials of several variables are judged by their ranges alone.
-                who, place = ("", Fraction(0)) if several else inside(p, bound, bits)
-                ranges = [ends, range_of(p)] if several else [ends]
-                if not who and any(_holds(a, bound) and _holds(b, bound) for a, b in ranges):
-                    who = "arb"
+                who, place = ("", Fraction(0)) if several else inside(p, bound, bits)  # by ranges
+                for lo, hi in (ends, p.ends()) if several else (ends,):
+                    who = who or ("arb" if _holds(lo, bound) and _holds(hi, bound) else "")
                 judged[who] += 1
                 if not who:
                     if place is not None:
-                        shift = arb(fmpq(place.numerator, place.denominator)) / 2
                         axis = widest(p, box, leaf.box)
-                        at = [((a + b) / 2 + shift * (b - a)).mid() for a, b in box]
-                        _look(evaluator, tuple(at), leaf, where)
+                        by = arb(fmpq(*place.as_integer_ratio())) / 2
+                        at = zip(middles, box, strict=True)
+                        at = tuple((m + by * (hi - lo)).mid() for m, (lo, hi) in at)
+                        _look(evaluator, at, leaf, where)
                     break
             if not judged[""]:
                 return judged, 0, []
             if kinks:
                 return Counter(), 0, kinks
-    return Counter(), axis, [(sum(box[axis]) / 2).mid()]
+    return Counter(), axis, [middles[axis]]
 
 
 def _look(evaluator: Evaluator, x: tuple[arb, ...], leaf: Leaf, where: str) -> None:

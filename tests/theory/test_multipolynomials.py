@@ -174,8 +174,11 @@ def test_nothing_known_is_never_a_bound():
 
 
 def test_the_variable_to_cut():
+    """The one that the polynomial shows; if it is mostly remainder, the one cut least so far."""
+    box, whole = [(arb(0), arb(1)), (arb(0), arb(2))], ((0.0, 1.0), (0.0, 4.0))
     p = Poly([arb(9), arb(1), arb(-2)], 2, 3)
-    assert widest(p) == 1 and widest(-p) == 1
-    assert widest(Poly([arb(9), arb(3), arb(-2)], 2, 3)) == 0
-    for lost in ([arb(9, 1)], [NAN], [arb(9, 2), arb(1), arb(0)], [arb(9), NAN, arb(1)]):
-        assert widest(Poly(lost, 2, 3)) is None
+    assert widest(p, box, whole) == 1 and widest(-p, box, whole) == 1
+    assert widest(Poly([arb(9), arb(1), arb(-0.5)], 2, 3), box, whole) == 0
+    for lost in ([arb(9, 1)], [NAN], [arb(9, 4), arb(0), arb(2)], [arb(9), NAN, arb(1)]):
+        assert widest(Poly(lost, 2, 3), box, whole) == 0
+        assert widest(Poly(lost, 2, 3), box[::-1], whole[::-1]) == 1

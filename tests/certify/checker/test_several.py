@@ -298,7 +298,14 @@ def test_what_is_changed_is_rejected(changed, judged, change):
 
 @pytest.mark.parametrize(
     "change",
-    [cut_in_no_variable, point_of_one_number, one_variable_target, fewer_inputs, more_inputs],
+    [
+        slopes_of_several,
+        cut_in_no_variable,
+        point_of_one_number,
+        one_variable_target,
+        fewer_inputs,
+        more_inputs,
+    ],
     ids=lambda f: f.__name__,
 )
 def test_what_has_no_meaning_is_not_read(changed, change):
