@@ -125,8 +125,6 @@ def from_data(data: Any) -> Certificate:
         if variables > 1:
             raise Malformed("slopes are known of one input variable only")
         part = _get(data, "slopes", dict, "slopes")
-        if variables > 1:
-            raise Malformed("slopes are known of one input variable only")
         _keys(part, ("points", "trees"), "slopes")
         slopes = Slopes(*_evidence(part, variables, "slopes."))
     claims = [_claim(k, where) for k, where in _objects(data, "claims")]

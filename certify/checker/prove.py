@@ -42,11 +42,7 @@ def _holds(value: arb, bound: Pair) -> bool:
 
 
 def prove_leaf(evaluator: Evaluator, leaf: Leaf, where: str) -> Counter[str]:
-    """The values on one box lie in their bounds; the box is cut where that helps.
-
-    Raises:
-        Rejected: a value does not, or the proof was not found.
-    """
+    """The values on a box lie in their bounds, or `Rejected` says why; it may be cut."""
     judged: Counter[str] = Counter()
     waiting = [[(arb(lo), arb(hi)) for lo, hi in leaf.box]]
     while waiting:

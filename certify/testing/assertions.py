@@ -19,7 +19,7 @@ from certify.errors import BadRequest
 from certify.frontend import Model, load, read
 from certify.frontend.export import serialized
 from certify.options import Options
-from certify.report.numbers import interval
+from certify.report.numbers import interval, place
 from certify.run import Limits
 from certify.verdict import Claim, Verdict
 from theory.targets import Target
@@ -164,7 +164,7 @@ def _witness(claim: Claim, report: Report) -> list[str]:
     known = report.known
     if claim.label == "within":
         found = interval(known.sup[0], known.sup[1])
-        return [f"witness: x = {known.witness!r}, where the error is at least the lower end "
+        return [f"witness: {place(known.witness)}, where the error is at least the lower end "
                 f"of {found}"]  # fmt: skip
     return [] if claim.witness is None else [f"witness: {claim.witness!r}"]
 

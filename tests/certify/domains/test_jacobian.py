@@ -95,7 +95,7 @@ def test_blocks(ref, name, seed, radius):
     coef[0, 0] = torch.from_numpy(middle)
     rem = torch.full((1, ROWS, WIDTH), radius, dtype=torch.float64)
     start = tube(Taylor(2), TaylorModel(coef, rem, rem, rem, rem), rem)
-    trace = Trace(2)
+    trace = Trace(2, Taylor(2))
     through(graph, part, start, Taylor(2), trace.note)
     j = jacobian.spread(block_jacobian(graph, part, trace, start), ROWS)
     assert j.center.shape == (1, ROWS, WIDTH, ROWS, WIDTH)
@@ -124,7 +124,7 @@ def test_balls_are_not_larger_than_needed(ref):
     start = tube(
         Taylor(2), TaylorModel(zero.expand(3, 1, ROWS, WIDTH), zero, zero, zero, zero), zero
     )
-    trace = Trace(2)
+    trace = Trace(2, Taylor(2))
     through(graph, part, start, Taylor(2), trace.note)
     j = block_jacobian(graph, part, trace, start)
     assert j.owner.tolist() == [0, 1] and float(j.row.max()) < 1e-12

@@ -16,7 +16,7 @@ from certify.domains.adjoint import Trace, output_error
 from certify.domains.basis import exponents
 from certify.domains.taylor import Taylor, TaylorModel
 from certify.graph import Builder, enclose
-from certify.normalized import normalized
+from certify.normalized import limit
 from certify.search import DIFFERENCE, OUTPUTS, Problem, assess, forward, measure
 from theory.functions import FUNCTIONS
 
@@ -58,17 +58,24 @@ def at(model, i, start, x):
     )
 
 
+def noted(graph, domain, trace):
+    """What a search watches: values cut to what norms promise, and noted."""
+    tighter = limit(graph, domain)
+
+    def watch(number, node, inputs, value):
+        value = tighter(number, node, inputs, value)
+        trace.note(number, node, inputs, value)
+        return value
+
+    return watch
+
+
 def check_graph(ref, rng, graph, box, order):
     """Every output's range and remainder, forward and sharpened; with what norms promise."""
     variables = box.shape[1]
     domain = Taylor(order, variables)
     trace = Trace(1, domain)
-    bounds = normalized(graph)
-
-    def known(number, value):
-        return domain.within(value, *bounds[number]) if number in bounds else value
-
-    plain = enclose(graph, box, domain=domain, watch=trace.note, known=known)
+    plain = enclose(graph, box, domain=domain, watch=noted(graph, domain, trace))
     error = output_error(graph, trace, graph.outputs["difference"])
     sharp = forward(Problem(graph, box, order), domain, box)
     start = domain.lift(box, (variables,)).coef
@@ -236,12 +243,8 @@ def test_blank_rows_of_the_adjoint_are_zero(ref):
     model = b.affine(b.reshape(row, (3,)), weight=rng.normal(size=(1, 3)))
     graph = ref.difference(b, model, product_of_inputs(b))
     box = torch.tensor([[[-1.0, 1.0], [-1.0, 1.0]]]).double()
-    domain, bounds = Taylor(2, 2), normalized(graph)
+    domain = Taylor(2, 2)
     trace = Trace(1, domain)
-
-    def known(number, value):
-        return domain.within(value, *bounds[number]) if number in bounds else value
-
-    enclose(graph, box, domain=domain, watch=trace.note, known=known)
+    enclose(graph, box, domain=domain, watch=noted(graph, domain, trace))
     assert float(output_error(graph, trace, graph.outputs["model"])) < 10
     check_graph(ref, rng, graph, box, 2)

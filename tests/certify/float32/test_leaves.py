@@ -56,7 +56,8 @@ def test_splitting_covers_the_same_domain(searched):
     coarse = torch.full((len(outcome.state.leaves),), 1.0, dtype=torch.float64)
     state = Executed(outcome.state.leaves, coarse, coarse < 0)
     after = refined(problem, graph, state, torch.tensor([0, 3]))
-    ends = after.leaves.box[torch.argsort(after.leaves.box[:, 0])]
+    box = after.leaves.box[:, 0]
+    ends = box[torch.argsort(box[:, 0])]
     assert ends[0, 0] == -1 and ends[-1, 1] == 1
     assert bool((ends[1:, 0] == ends[:-1, 1]).all())
     assert len(after.deviation) == len(after.leaves) == len(after.stuck)
@@ -68,8 +69,8 @@ def test_points_are_float32_numbers_with_wider_bounds(searched):
     state = execute(problem, graph, outcome.state.leaves, np.inf, 60.0)
     points = executed_points(problem, graph, state, outcome.state.points)
     assert len(points.x) and bool((points.x.float().double() == points.x).all())
-    inside = problem.cells[points.cell]
-    assert bool(((inside[:, 0] <= points.x) & (points.x <= inside[:, 1])).all())
+    x, inside = points.x[:, 0], problem.cells[points.cell, 0]
+    assert bool(((inside[:, 0] <= x) & (x <= inside[:, 1])).all())
     assert bool((points.bounds[MODEL, 1] - points.bounds[MODEL, 0] > 1e-8).all())
-    box = state.leaves.box[leaf_at(state.leaves, points.x)]
-    assert bool(((box[:, 0] <= points.x) & (points.x <= box[:, 1])).all())
+    box = state.leaves.box[leaf_at(state.leaves, x), 0]
+    assert bool(((box[:, 0] <= x) & (x <= box[:, 1])).all())
