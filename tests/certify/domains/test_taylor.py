@@ -21,7 +21,7 @@ from mpmath import mpf
 
 from certify.domains import norms
 from certify.domains.taylor import Taylor, TaylorModel
-from certify.graph import Rounded,  Add, Affine, Apply, Builder, Gather, Matmul, Primitive, enclose
+from certify.graph import Add, Affine, Apply, Builder, Gather, Matmul, Primitive, Rounded, enclose
 from theory.functions import FUNCTIONS, Function, x
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -112,7 +112,7 @@ def test_the_command_line(saved, ends, tmp_path):
         (["--curve", "t,t"], "has 4 inputs"),
         (["--curve", "x,t,t,t"], "written in t"),
         (["--curve", CURVE, "--segment", "a", "b"], "exclude each other"),
-        ([], "--curve EXPR"),
+        ([], "write the target in x1 ... x4, such as exp(x1)"),
     ],
 )
 def test_messages(saved, arguments, says):
