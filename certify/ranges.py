@@ -23,7 +23,7 @@ from certify.goal import Brackets
 from certify.joint import joint
 from certify.options import Options
 from certify.report.data import guaranteed, versions
-from certify.report.numbers import interval
+from certify.report.numbers import box, interval
 from certify.run import Progress
 
 SAMPLES = 17
@@ -133,15 +133,14 @@ def _together(model: Model, options: Options, output: int | None) -> Ranges:
 
 def render(found: Ranges) -> str:
     """One line an output."""
-    lo, hi = found.options.domain
-    lines = []
+    place, lines = box(_sides(found)), []
     for number, known in found.outputs.items():
         (low,), (high,) = known.range.tolist()
         (most,), (least,) = known.inner.tolist()
         head = "model" + "'" * found.derivative
         head = head if len(found.outputs) == 1 else f"{head}[{number}]"
         lines.append(
-            f"{head} on [{lo!r}, {hi!r}] stays in {interval(low, high, 8)}\n"
+            f"{head} on {place} stays in {interval(low, high, 8)}\n"
             f"{'':<{len(head)}} and reaches down to {most:.17g} or less and up to {least:.17g} "
             "or more"
         )
@@ -154,6 +153,11 @@ def render(found: Ranges) -> str:
     return "\n".join(lines)
 
 
+def _sides(found: Ranges) -> list[list[float]]:
+    """Both ends of every input."""
+    return [list(found.options.domain) for _ in range(math.prod(found.model.inputs))]
+
+
 def as_data(found: Ranges) -> dict[str, Any]:
     """The same as JSON, schema certify-enclosure/1."""
     outputs = []
@@ -164,7 +168,7 @@ def as_data(found: Ranges) -> dict[str, Any]:
         "schema": "certify-enclosure/1",
         "tool": versions(),
         "model": {"path": found.model.path, "sha256": found.model.sha256},
-        "box": [list(found.options.domain)],
+        "box": _sides(found),
         "derivative": found.derivative,
         "semantics": "real",
         "guaranteed": True,

@@ -153,7 +153,8 @@ class Problem:
     room: float = ROOM
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cells", self.cells.reshape(len(self.cells), -1, 2))
+        if self.cells.ndim == 2:  # else the same tensor stays: `workers.Payloads` knows it by that
+            object.__setattr__(self, "cells", self.cells.reshape(len(self.cells), -1, 2))
 
     @property
     def variables(self) -> int:

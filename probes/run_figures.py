@@ -73,7 +73,7 @@ def error(found: Probing, figure: Any) -> None:
         best = int((samples.x - witness).abs().argmin())
         side = math.copysign(known.sup[0], float(samples.error[best]))
         axes.plot([witness], [side], "o", color="black", markerfacecolor="white",
-                  markersize=7, label=f"witness, x = {known.witness:.6g}")  # fmt: skip
+                  markersize=7, label=f"witness, x = {witness:.6g}")  # fmt: skip
     axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axes.set(xlabel="x", title="Error")
     axes.legend(frameon=False, ncols=2, loc="upper center")

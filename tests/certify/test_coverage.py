@@ -85,11 +85,11 @@ def test_states_of_a_search_are_sound(problem, state):
         kept = sound(problem, one)
         for name in ("box", "cell", "bounds", "inner", "rem", "stale"):
             assert torch.equal(getattr(kept.leaves, name), getattr(one.leaves, name))
-        lo, hi = kept.leaves.box.T
+        lo, hi = (end[:, None, None] for end in kept.leaves.box.unbind(-1))
         assert bool(((lo <= kept.leaves.at) & (kept.leaves.at <= hi)).all())
     outside = replace(state.leaves, at=torch.full_like(state.leaves.at, 7.0))
     moved = sound(problem, replace(state, leaves=outside)).leaves
-    assert torch.equal(moved.at[0, 0], moved.box[:, 1])
+    assert torch.equal(moved.at, moved.box[:, None, None, :, 1].expand_as(moved.at))
 
 
 NAN, INF = float("nan"), float("inf")
@@ -98,16 +98,17 @@ NAN, INF = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("part", "name", "place", "value"),
     [
-        ("leaves", "box", (0, 0), NAN), ("leaves", "box", (0, 0), -INF),
-        ("leaves", "box", (0, 1), 9.0), ("leaves", "box", (0, 0), 0.1), ("leaves", "cell", (0,), 5),
+        ("leaves", "box", (0, 0, 0), NAN), ("leaves", "box", (0, 0, 0), -INF),
+        ("leaves", "box", (0, 0, 1), 9.0), ("leaves", "box", (0, 0, 0), 0.1),
+        ("leaves", "axis", (0,), 1), ("leaves", "axis", (0,), -1), ("leaves", "cell", (0,), 5),
         ("leaves", "cell", (0,), -1), ("leaves", "bounds", (0, 0, 0), NAN),
         ("leaves", "bounds", (0, 0, 0), INF), ("leaves", "bounds", (2, 1, 1), NAN),
         ("leaves", "bounds", (2, 1, 1), -INF), ("leaves", "bounds", (1, 0, 1), 1e3),
         ("leaves", "inner", (0, 0, 0), NAN), ("leaves", "inner", (0, 1, 0), NAN),
         ("leaves", "inner", (0, 0, 0), -9.0), ("leaves", "inner", (1, 1, 0), 99.0),
         ("leaves", "rem", (0,), -1.0), ("leaves", "rem", (0,), NAN),
-        ("leaves", "stale", (0,), FRESH - 1), ("points", "x", (0,), NAN),
-        ("points", "x", (0,), 0.5), ("points", "x", (0,), INF), ("points", "cell", (0,), 1),
+        ("leaves", "stale", (0,), FRESH - 1), ("points", "x", (0, 0), NAN),
+        ("points", "x", (0, 0), 0.5), ("points", "x", (0, 0), INF), ("points", "cell", (0,), 1),
         ("points", "cell", (0,), 9),
         ("points", "bounds", (0, 0, 0), NAN), ("points", "bounds", (2, 0, 1), 99.0),
         ("points", "bounds", (2, 1, 1), -99.0),

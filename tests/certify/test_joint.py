@@ -136,12 +136,28 @@ def test_enclose_along_a_curve_and_what_is_refused(files):
         (("--curve", "t,t"), "--box LO HI"),
         ((*segment, "--curve", "t,t", "--box", 0, 1), "exclude each other"),
         (("--segment", place / "c.json", place / "c.json"), "has 2 inputs"),
-        (("--box", 0, 1), "--segment A.json B.json"),
+        (("--box", 0, 1, "--derivative", 1), "--segment A.json B.json"),
         ((*segment, "--output", 20), "outputs 0 ... 19"),
     ):
         refused = run(place / "m.pt", *args)
         assert refused.exit_code == 2 and words in refused.output, refused.output
         assert "Traceback" not in refused.output
+
+
+def test_enclose_several_inputs_over_their_box(files):
+    """Every input runs over the box by itself, and that is what is said."""
+    place, model = files
+    out = run(place / "m.pt", "--box", 0, 1, "--output", 3, "--json", "-")
+    assert out.exit_code == 0, out.output
+    data = json.loads(out.stdout)
+    (item,) = data["outputs"]
+    side = torch.linspace(0, 1, 17, dtype=torch.float64)
+    values = model(torch.cartesian_prod(side, side)).detach()[:, 3]
+    (a, b), (least, most) = item["range"], item["reached"]
+    assert a <= values.min() and values.max() <= b and b - a <= 1.0102 * (most - least)
+    assert data["box"] == [[0.0, 1.0], [0.0, 1.0]]
+    words = run(place / "m.pt", "--box", 0, 1, "--output", 3).stdout
+    assert words.startswith("model on [0.0, 1.0] x [0.0, 1.0] stays in [")
 
 
 def test_undecided_says_so(files):

@@ -45,7 +45,7 @@ def model(tiny_file):
 def ends(report):
     """Everything the brackets say, to the bit."""
     known = report.known
-    numbers = [*known.sup, known.witness]
+    numbers = [*known.sup, *known.witness]
     tensors = (known.cell_sup, known.range, known.variation, known.target_variation)
     return [n.hex() for n in numbers] + [t.tolist() for t in tensors]
 

@@ -182,7 +182,7 @@ def test_without_matplotlib_everything_but_the_figure_is_written(tmp_path, small
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     result = run_paper("-o", tmp_path, "--budget", 1e-6)
     assert result.exit_code == 0, result.output
-    assert "figure      not drawn: figures need matplotlib" in result.stdout
+    assert "figure      not drawn: a figure needs matplotlib" in result.stdout
     assert (tmp_path / "failure.csv").exists()
 
 

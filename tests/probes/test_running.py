@@ -101,7 +101,7 @@ def faked(report, **changed):
 
 @pytest.mark.parametrize("name", ["variation", "range", "cell_sup"])
 def test_a_faked_bound_stops_with_the_witness(report, name):
-    lo, hi = report.cells[3].tolist()
+    lo, hi = report.cells[3, 0].tolist()
     with pytest.raises(InternalError, match="sandwich violated") as caught:
         probe(faked(report, **{name: 1e-5}))
     at = float(str(caught.value).split("at x = ")[1].split(":")[0])
