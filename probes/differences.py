@@ -157,7 +157,9 @@ def proof(problem: Problem, which: int = MODEL) -> Prove:
         places, back = torch.unique(x, return_inverse=True)  # cells share their ends
         cell = torch.zeros(len(places), dtype=torch.long)
         parts = zip(places.split(BATCH), cell.split(BATCH), strict=True)
-        proved = torch.cat([measure(problem, a, b).bounds[which] for a, b in parts], -1)
+        proved = torch.cat(
+            [measure(problem, a, b, deep=math.inf).bounds[which] for a, b in parts], -1
+        )
         return proved[:, back]
 
     return prove

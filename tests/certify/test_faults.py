@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+from pathlib import Path
 
 import faulty
 import pytest
@@ -80,7 +81,8 @@ def test_the_checker_alone_is_interrupted_in_words(tmp_path, monkeypatch):
     monkeypatch.setattr(checker, "verify", interrupted)
     monkeypatch.setattr("sys.argv", ["certify.checker", "model.cert.json"])
     streams = (tmp_path / "out", tmp_path / "err")
-    command = lambda: runpy.run_module("certify.checker", run_name="__main__")  # noqa: E731
+    main = Path(checker.__file__).with_name("__main__.py")
+    command = lambda: runpy.run_path(str(main), run_name="__main__")  # noqa: E731
     assert ended(forked(command, streams)) == 130
     assert (tmp_path / "err").read_text() == "interrupted: nothing is proved\n"
 
