@@ -27,6 +27,13 @@ FEW = settings(max_examples=max(1, settings().max_examples // 4))
 ROWS, WIDTH = 2, 3
 
 
+@pytest.fixture(autouse=True)
+def precise():
+    """Difference quotients of the reference need many digits, whatever other tests leave."""
+    with mpmath.mp.workprec(400):
+        yield
+
+
 def attention(b, x, rng):
     q, k, v = (b.affine(x, weight=rng.normal(size=(WIDTH, WIDTH))) for _ in range(3))
     turned = b.gather(k, np.arange(ROWS * WIDTH).reshape(ROWS, WIDTH).T)
