@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from certify.cli_running import bar, deliver, progress_of_search, workers_for
 from certify.cli_sweep import sweep
 from certify.interrupting import twice
 from theory.errors import BadRequest
@@ -18,7 +15,7 @@ from theory.files import destination, replace_file
 from theory.terminal import INTERNAL_ERROR, enough_memory, fail, table, told
 
 if TYPE_CHECKING:
-    from certify.workers import Workers
+    pass
 
 app = typer.Typer(
     help="Proven bounds for trained networks.",
@@ -162,7 +159,7 @@ def check(
         limits=Limits(budget, memory),
         semantics=semantics,
     )
-    with kept(resume), _workers(jobs, dask) as workers, _progress() as watch:
+    with kept(resume), workers_for(jobs, dask) as workers, progress_of_search() as watch:
         options = replace(options, limits=Limits(budget, memory, workers=workers))
         report = checking.check(subject, wanted, options, watch, resume=resume)
     from certify.report import data, text
@@ -178,9 +175,9 @@ def check(
 
             replace_file(report_to, render(report, proved.data).encode())
     except BadRequest:  # a full disk takes the certificate, but not the report
-        _deliver(data.as_data(report), text.render(report), json, place)
+        deliver(data.as_data(report), text.render(report), json, place)
         raise
-    _deliver(data.as_data(report, proved.data), text.render(report) + proved.words, json, place)
+    deliver(data.as_data(report, proved.data), text.render(report) + proved.words, json, place)
     if verify and not proved.data["checked"]:
         says = "the checker does not accept the certificate, for the reason above"
         fail(f"internal error: {says}; please report this model", INTERNAL_ERROR)
@@ -217,7 +214,7 @@ def verify(
         if why := mismatch(found, model):
             typer.echo(f"REJECTED    {why}")
             raise typer.Exit(1)
-    with _bar("leaves") as watch:
+    with bar("leaves") as watch:
         result = proved(found, jobs, sample, watch)
     typer.echo(in_words(result))
     raise typer.Exit(0 if result.accepted else 1)
@@ -261,10 +258,10 @@ def enclose(
     limits = Limits(budget, memory)
     options = Options(domain=ends, cells=1, gap=gap, abs_gap=abs_gap, limits=limits)
     subject = model if segment is None and curve is None else _placed(model, curve or segment)[0]
-    with _workers(jobs) as workers, _progress() as watch:
+    with workers_for(jobs) as workers, progress_of_search() as watch:
         options = replace(options, limits=Limits(budget, memory, workers=workers))
         found = ranges.ranges(subject, options, output, watch, derivative)
-    _deliver(ranges.as_data(found), ranges.render(found), json, place)
+    deliver(ranges.as_data(found), ranges.render(found), json, place)
     raise typer.Exit(0 if found.closed else 3)
 
 
@@ -361,58 +358,6 @@ def _placed(model: str, path: str | tuple[str, str]) -> tuple:
 
     found = curve.curve(path) if isinstance(path, str) else curve.straight(*path)
     return curve.along(load(model), found), found.texts
-
-
-def _deliver(data: dict, words: str, json: str | None, place: Path | None) -> None:
-    """JSON to its place, words to stdout; with --json - nothing but JSON."""
-    from certify.report.data import as_text
-
-    try:
-        if place is not None:
-            replace_file(place, as_text(data).encode())
-    finally:
-        typer.echo(as_text(data) if json == "-" else words, nl=json != "-")
-
-
-def _workers(jobs: int, dask: str | None = None) -> Workers:
-    """Who encloses boxes; a context that ends with them."""
-    if jobs < 1:
-        raise BadRequest(f"--jobs must be at least 1, not {jobs}")
-    import torch
-
-    from certify.workers import Here, Processes
-
-    torch.set_num_threads(1)
-    if dask is None:
-        return Here() if jobs == 1 else Processes(jobs)
-    from certify.cluster import Cluster
-
-    return Cluster(dask)
-
-
-@contextmanager
-def _progress() -> Iterator:
-    """A line on stderr that follows the search, if that is a terminal; else nothing."""
-    if not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.console import Console
-
-    from certify.report.text import progress_line
-
-    with Console(stderr=True).status("searching") as status:
-        yield lambda progress: status.update(progress_line(progress))
-
-
-@contextmanager
-def _bar(what: str) -> Iterator:
-    """A bar on stderr, if that is a terminal; told (done, total)."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from certify.domains import norms
 from certify.domains.adjoint import Trace, output_error
-from certify.domains.branching import axis_of
+from certify.domains.branching import axis_of, between, sides
 from certify.domains.defects import ROOM, sharpened
 from certify.domains.extrema import extrema
 from certify.domains.kinks import Crossings, cuts
@@ -324,17 +324,6 @@ def children(problem: Problem, parents: Leaves, tolerance: float) -> tuple[Tenso
     return boxes, number
 
 
-def between(lo: Any, hi: Any, t: Any) -> Any:
-    """About lo + t (hi - lo), t in [0, 1], floats or tensors; hi - lo may overflow."""
-    half = (hi / 2 - lo / 2) * t
-    return lo + half + half
-
-
-def sides(box: Tensor, axis: Tensor) -> Tensor:
-    """(L, 2), the ends of each box along an axis."""
-    return box[torch.arange(len(box)), axis]
-
-
 def split(problem: Problem, parents: Leaves, tolerance: float, by: By | None = None) -> Leaves:
     """Enclose the children of some leaves, never looser than their parents.
 
@@ -381,11 +370,11 @@ def start(problem: Problem, boxes: int) -> State:
     variables = problem.variables
     per = max(1, math.ceil(boxes / len(problem.cells))) if variables == 1 else 1
     box, cell = [], []
-    for i, sides in enumerate(problem.cells.tolist()):
-        lo, hi = sides[0]
+    for i, (first, *others) in enumerate(problem.cells.tolist()):
+        lo, hi = first
         inner = [between(lo, hi, k / per) for k in range(1, per)]
         edges = sorted({lo, hi, *(e for e in inner if lo < e < hi)})
-        box += [[pair, *sides[1:]] for pair in zip(edges[:-1], edges[1:], strict=True)]
+        box += [[pair, *others] for pair in zip(edges[:-1], edges[1:], strict=True)]
         cell += [i] * (len(edges) - 1)
     n = len(box)
     ends = torch.tensor([-math.inf, math.inf], dtype=torch.float64)

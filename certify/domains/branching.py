@@ -1,9 +1,11 @@
-"""Which variable of a box to cut: where the polynomial and the remainder gain most from it.
+"""Which variable of a box to cut: where polynomial and remainder gain most; and places in boxes.
 
 Nothing rests on the choice but speed.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,3 +37,14 @@ def axis_of(coef: Tensor, rem: Tensor, rad: Tensor, basis: Basis) -> Tensor:
     known = torch.isfinite(score).all(1, keepdim=True) & (share.sum(1, keepdim=True) > 0)
     score = torch.where(known, score, rad)
     return torch.where(rad > 0, score, -1.0).argmax(1)
+
+
+def between(lo: Any, hi: Any, t: Any) -> Any:
+    """About lo + t (hi - lo), t in [0, 1], floats or tensors; hi - lo may overflow."""
+    half = (hi / 2 - lo / 2) * t
+    return lo + half + half
+
+
+def sides(box: Tensor, axis: Tensor) -> Tensor:
+    """(L, 2), the ends of each box along an axis."""
+    return box[torch.arange(len(box)), axis]

@@ -29,6 +29,7 @@ from certify.domains import ends, norms, series
 from certify.domains.basis import Basis
 from certify.domains.ends import as_tensor
 from certify.domains.expansions import Kinked, Smooth, rule
+from certify.domains.model import TaylorModel, any_of_row, centered, most_of_row, settled
 from certify.graph import Affine, Apply, Gather, Shape
 from certify.rounding import (
     TINY,
@@ -42,77 +43,6 @@ from certify.rounding import (
     unknown,
     up,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class TaylorModel:
-    """coef (monomials, boxes, *shape); rem, lo, hi (boxes, *shape); norm (boxes, *shape[:-1]).
-
-    made is the part of rem that the last primitive added by itself: with exact polynomials of
-    its inputs for inputs, its result is within made of the polynomial. Where cut is set the
-    polynomial forgot the inputs, and made bounds the whole error. None means none.
-
-    total, where known, bounds the sum of the errors along the last axis: a row of slopes s takes
-    errors e to at most ||s|| ||e||, far less than max |s_i| ||e|| times the root of the length.
-
-    row, for a shape (..., n, 1, 1), the operands of a product entry by entry, is norm and total
-    along the axis of length n, shaped (..., ): rows survive such products. None means unknown.
-    """
-
-    coef: Tensor
-    rem: Tensor
-    lo: Tensor
-    hi: Tensor
-    norm: Tensor
-    made: Tensor | None = None
-    cut: Tensor | None = None
-    total: Tensor | None = None
-    row: tuple[Tensor, Tensor | None] | None = None
-
-
-def _settled(
-    coef: Tensor,
-    rem: Tensor,
-    lo: Tensor,
-    hi: Tensor,
-    norm: Tensor,
-    made: Tensor,
-    cut: Tensor | None = None,
-) -> TaylorModel:
-    """Replace what overflowed by "nothing is known", then by the range where that is known."""
-    if not torch.isfinite((hi - lo).sum()):
-        lo, hi = no_nan(lo, hi)
-    rem, norm = norms.tighten(rem, norm)
-    if not torch.isfinite(rem.sum() + coef.sum()):
-        lost = ~(torch.isfinite(rem) & torch.isfinite(coef).all(0))
-        known = lost & torch.isfinite(hi - lo)
-        mid = torch.where(known, lo / 2 + hi / 2, 0.0)
-        radius = above(torch.maximum(above(hi - mid), above(mid - lo)))
-        coef = coef.masked_fill(lost, 0.0)
-        coef[0] = torch.where(known, mid, coef[0])
-        rem = torch.where(lost, torch.where(known, radius, math.inf), rem)
-        norm = torch.where(_any(lost), norms.rows(rem), norm)
-        made = torch.where(lost, rem, made)
-        cut = lost if cut is None else cut | lost
-    return TaylorModel(coef, rem, lo, hi, norm, made, cut)
-
-
-def _any(mask: Tensor) -> Tensor:
-    """Whether any entry of a row is set, shaped like a norm."""
-    return mask.any(-1) if mask.ndim > 1 else mask
-
-
-def _most(x: Tensor) -> Tensor:
-    """The largest entry of each row, shaped like a norm."""
-    return x.amax(-1) if x.ndim > 1 else x
-
-
-def _centered(x: TaylorModel) -> tuple[Tensor, Tensor]:
-    """The range as mid +- radius, radius rounded up; (0, inf) where it is not finite."""
-    mid = x.lo / 2 + x.hi / 2
-    radius = above(torch.maximum(above(x.hi - mid), above(mid - x.lo)))
-    bad = ~torch.isfinite(radius)
-    return mid.masked_fill(bad, 0.0), radius.masked_fill(bad, math.inf)
 
 
 @dataclass(frozen=True)
@@ -184,7 +114,7 @@ class Taylor:
         """
         coef, rem, norm = x.coef, x.rem, x.norm
         width = torch.maximum(x.lo.abs(), x.hi.abs())
-        mid, radius = _centered(x)
+        mid, radius = centered(x)
         n, made = 0, torch.zeros((), dtype=rem.dtype, device=rem.device)
         if node.weight is not None:
             w = as_tensor(node.weight, rem)
@@ -210,7 +140,7 @@ class Taylor:
                 radius * s.abs(),
                 width * s.abs(),
             )
-            norm = norm * _most(s.abs().expand(rem.shape))
+            norm = norm * most_of_row(s.abs().expand(rem.shape))
         if node.divisor != 1:
             coef, mid, d = coef / node.divisor, mid / node.divisor, abs(node.divisor)
             # What underflowed above is stretched by a small divisor: TINY joins before.
@@ -232,7 +162,7 @@ class Taylor:
         if ends.positive(node) or not torch.isfinite((hi - lo).sum()):
             low, high = ends.affine(node, x.lo, x.hi)
             lo, hi = torch.fmax(lo, low), torch.fmin(hi, high)
-        return _settled(coef, up(rem + made, ops), lo, hi, norm, made)
+        return settled(coef, up(rem + made, ops), lo, hi, norm, made)
 
     def add(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
         """One rounding in each coefficient."""
@@ -240,7 +170,7 @@ class Taylor:
         rounding = up(U * coef.abs().sum(0), coef.shape[0] + 2)
         rem = up(x.rem + y.rem + rounding, 4)
         norm = up(x.norm + y.norm + norms.rows(rounding), 4)
-        return _settled(coef, rem, below(x.lo + y.lo), above(x.hi + y.hi), norm, rounding)
+        return settled(coef, rem, below(x.lo + y.lo), above(x.hi + y.hi), norm, rounding)
 
     def matmul(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
         """(p + r)(q + s) = pq + p s + r q + r s; pq is cut at degree K."""
@@ -259,20 +189,20 @@ class Taylor:
         norm = (mx @ y.norm.unsqueeze(-1) + x.rem @ lengths.unsqueeze(-1)).squeeze(-1)
         made = up(dropped, ops)
         norm = up(norm + norms.rows(made), 2 * ops)
-        (a, r), (b, s) = _centered(x), _centered(y)
+        (a, r), (b, s) = centered(x), centered(y)
         mid, a, b = times(a, b), a.abs(), b.abs()
         error = up(times(a, s) + times(r, b + s) + gamma(n + 2) * times(a, b), 2 * ops)
-        out = _settled(coef, rem, *outward(mid, mid, error), norm, made)
+        out = settled(coef, rem, *outward(mid, mid, error), norm, made)
         if x.row is None or y.row is None or times is not torch.mul:
             return out
         # Errors p s + r (q + s) and made, along a row: || p s || <= max |p| || s ||, and their sum
         # is at most || p || || s ||.
         p, q, d = (part.flatten(-3) for part in (mx, my + y.rem, dropped))
         (r, _), (s, _), count = x.row, y.row, 2 * p.shape[-1] + ops
-        norm = up(_most(p) * s + _most(up(q, 2)) * r + norms.rows(d), 2 * ops)
+        norm = up(most_of_row(p) * s + most_of_row(up(q, 2)) * r + norms.rows(d), 2 * ops)
         total = up(norms.rows(p) * s + norms.rows(up(q, 2)) * r + d.sum(-1), 2 * count)
         if out.cut is not None:  # another polynomial took the place of some product
-            lost = _any(out.cut.flatten(-3))
+            lost = any_of_row(out.cut.flatten(-3))
             norm, total = norm.masked_fill(lost, math.inf), total.masked_fill(lost, math.inf)
         return replace(out, row=(norm, total))
 
@@ -282,10 +212,10 @@ class Taylor:
         coef, made = series.product(x.coef, y.coef, self.basis)
         other = up(x.rem * (my + y.rem), 4)
         rem = up(made + mx * y.rem + other, 6)
-        norm = up(_most(mx) * y.norm + norms.rows(up(made + other, 2)), 6)
+        norm = up(most_of_row(mx) * y.norm + norms.rows(up(made + other, 2)), 6)
         corners = torch.stack([x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi])
         lo, hi = below(corners.amin(0)), above(corners.amax(0))
-        return _settled(coef, rem, lo, hi, norm, made)
+        return settled(coef, rem, lo, hi, norm, made)
 
     def apply(self, node: Apply, x: TaylorModel) -> TaylorModel:
         """f(p + r): see `smooth` and `kinked`."""
@@ -313,7 +243,7 @@ class Taylor:
         rest = rest.masked_fill(reach == 0, 0.0)
         made = unknown(up(error + e.error + rest, 2 * self.order + 10))
         rem = unknown(up(made + e.slope * x.rem, 4))
-        norm = up(_most(e.slope) * x.norm + norms.rows(made), 4)
+        norm = up(most_of_row(e.slope) * x.norm + norms.rows(made), 4)
         total = None
         if rem.ndim > 1:
             total = up(norms.rows(e.slope) * x.norm + made.sum(-1), made.shape[-1] + 4)
@@ -332,9 +262,9 @@ class Taylor:
             coef = coef.masked_fill(cut, 0.0)
             coef[0] = torch.where(cut, mid, coef[0])
             rem, made = torch.where(cut, radius, rem), torch.where(cut, radius, made)
-            norm = torch.where(_any(cut), norms.rows(rem), norm)
+            norm = torch.where(any_of_row(cut), norms.rows(rem), norm)
             total = None
-        return replace(_settled(coef, rem, flo, fhi, norm, made, cut), total=total)
+        return replace(settled(coef, rem, flo, fhi, norm, made, cut), total=total)
 
     def kinked(self, how: Kinked, x: TaylorModel) -> TaylorModel:
         """f(v) is within e of s v + m; s p + m is the new polynomial, |s| rem + e its remainder.
@@ -350,7 +280,7 @@ class Taylor:
         mag = coef.abs().sum(0) + 2 * m.abs()
         made = up(e + gamma(3) * mag, coef.shape[0] + 6)
         rem = up(s.abs() * x.rem + made, 4)
-        norm = up(_most(s.abs()) * x.norm + norms.rows(made), 4)
+        norm = up(most_of_row(s.abs()) * x.norm + norms.rows(made), 4)
         lo, hi = torch.maximum(plo, x.lo), torch.minimum(phi, x.hi)
         images = torch.stack([torch.where(v < 0, how.left * v, how.right * v) for v in (lo, hi)])
         low, high = images.amin(0), images.amax(0)
@@ -359,7 +289,7 @@ class Taylor:
         high = torch.where(across, high.clamp(min=0), high)
         if {how.left, how.right} - {-1.0, 0.0, 1.0}:  # other slopes round
             low, high = below(low), above(high)
-        return _settled(coef, rem, low, high, norm, made)
+        return settled(coef, rem, low, high, norm, made)
 
     def within(self, x: TaylorModel, bound: float, length: float) -> TaylorModel:
         """x, of which it is known from elsewhere that no entry exceeds `bound` in size, and no
@@ -385,9 +315,9 @@ class Taylor:
         rem = torch.where(cut, radius, rem)
         made = rem if x.made is None else torch.where(cut, radius, x.made)
         whole = up(norms.rows(series.size(coef)) + length, 4)
-        norm = torch.fmin(torch.where(_any(cut), norms.rows(rem), x.norm), whole)
+        norm = torch.fmin(torch.where(any_of_row(cut), norms.rows(rem), x.norm), whole)
         cut = cut if x.cut is None else cut | x.cut
-        return _settled(coef, rem, lo, hi, norm, made, cut)
+        return settled(coef, rem, lo, hi, norm, made, cut)
 
     def widen(self, x: TaylorModel, error: Tensor) -> TaylorModel:
         """x + u for every u with |u| <= error, shape (boxes, *shape)."""
@@ -397,7 +327,7 @@ class Taylor:
         total = None
         if x.total is not None:
             total = up(x.total + error.sum(-1), error.shape[-1] + 2)
-        out = _settled(x.coef, up(x.rem + error, 2), lo, hi, norm, error)
+        out = settled(x.coef, up(x.rem + error, 2), lo, hi, norm, error)
         return replace(out, total=total if out.cut is None else None)
 
     def range(self, x: TaylorModel) -> tuple[Tensor, Tensor]:

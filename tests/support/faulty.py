@@ -7,325 +7,29 @@ A trial returns what went wrong, or nothing; a trial with a number to tell retur
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import random
 import resource
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+from forking import (
+    Task,
+    World,
+    certify,
+    ended,
+    forked,
+    searching,
+    streams_of,
+    whole_json,
+    whole_state,
+)
+from killing import killed_paper, killed_search, killed_training, killed_writing
 
-KILLS = 4  # of one search, before it is let go on to its end
-
-
-@dataclass(frozen=True)
-class Task:
-    """A search that takes a few seconds: a model of tests, or one with more to do."""
-
-    model: Path | None = None
-    target: str = "exp"
-    cells: int = 8
-    gap: float = 1e-7
-
-
-def forked(work: Callable[[], None], streams: tuple[Path, Path] | None = None) -> int:
-    """Run `work` in a child; its number comes back at once. SystemExit is its exit code."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child:
-        return child
-    code = 99
-    try:
-        if streams:
-            for number, path in zip((1, 2), streams, strict=True):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        # A test runner may have put something of its own in their place.
-        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        work()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-        os._exit(code)
-
-
-def ended(child: int, patience: float = 300.0) -> int:
-    """The exit code, minus the signal for a child that was killed; -1000 for one that hangs."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return -1000
-
-
-def certify(*arguments: str) -> None:
-    """The command line of certify, in this process."""
-    from certify.cli import app
-
-    torch.set_num_threads(1)
-    app(list(arguments), prog_name="certify")
-
-
-class World:
-    """Models to work on, made once."""
-
-    def __init__(self, folder: Path, task: Task) -> None:
-        from readers import Tiny
-
-        from certify.frontend.export import export
-
-        torch.set_num_threads(1)
-        self.folder, self.count, self.task = folder, 0, task
-        torch.manual_seed(0)
-        self.model = folder / "model.pt"
-        export(Tiny().double().eval(), torch.zeros(1, 1, dtype=torch.float64), self.model)
-        self.known: dict[str, object] = {}
-
-    def place(self) -> Path:
-        """An empty folder."""
-        self.count += 1
-        path = self.folder / f"trial-{self.count}"
-        path.mkdir()
-        return path
-
-
-def whole_state(path: Path) -> str:
-    """Why a state file is not whole; nothing for one that is, or is not there."""
-    if not path.exists():
-        return ""
-    line, _, payload = path.read_bytes().partition(b"\n")
-    good = line.split(b" ")[-1] == hashlib.sha256(payload).hexdigest().encode()
-    return "" if good else "the state is damaged"
-
-
-def whole_json(path: Path) -> str:
-    """The same for JSON, certificates included."""
-    try:
-        json.loads(path.read_bytes()) if path.exists() else None
-    except ValueError as error:
-        return f"{path.name} is damaged: {error}"
-    return ""
-
-
-def kept_seconds(path: Path) -> float:
-    """How long the searches of a state took, as it says."""
-    payload = path.read_bytes().partition(b"\n")[2]
-    size = int.from_bytes(payload[:8], "little")
-    searches = json.loads(json.loads(payload[8 : 8 + size])["__metadata__"]["searches"])
-    return max(float.fromhex(one["before"]) for one in searches.values())
-
-
-def _searching(world: World, place: Path, pipe: int | None = None) -> Callable[[], None]:
-    def watch(progress) -> None:
-        if pipe is not None:
-            os.write(pipe, f"{progress.seconds:.3f}\n".encode())
-
-    def work() -> None:
-        import certify.cli as cli
-
-        cli._progress = lambda: contextlib.nullcontext(watch)
-        task = world.task
-        certify("check", str(task.model or world.model), "--target", task.target,
-                "--gap", str(task.gap), "--cells", str(task.cells),
-                "--json", str(place / "report.json"),
-                "--certificate", str(place / "model.cert.json"),
-                "--resume", str(place / "state"))  # fmt: skip
-
-    return work
-
-
-def _streams(place: Path) -> tuple[Path, Path]:
-    return place / "out", place / "err"
-
-
-def _sup(place: Path) -> dict:
-    data = json.loads((place / "report.json").read_text())
-    return {"sup": data["sup_error"], "cells": [c["variation_hex"] for c in data["cells"]]
-            if "variation_hex" in data["cells"][0] else [c["variation"] for c in data["cells"]],
-            "stopped": data["search"]["stopped_by"]}  # fmt: skip
-
-
-def killed_search(world: World, rng: random.Random) -> tuple[str, str]:
-    """SIGKILL while searching, until the search comes to its end: the bracket of an unbroken one.
-
-    One trial is one kill; the search goes on from trial to trial.
-    """
-    if "unbroken" not in world.known:
-        place = world.place()
-        began = time.monotonic()
-        if ended(forked(_searching(world, place), _streams(place))) != 0:
-            return f"unbroken: {(place / 'err').read_text()[-300:]}", ""
-        world.known |= {"unbroken": _sup(place), "long": time.monotonic() - began}
-    place = world.known.setdefault("place", None) or world.place()
-    world.known["place"] = place
-    ours, theirs = os.pipe()
-    had = kept_seconds(place / "state") if (place / "state").exists() else 0.0
-    child = forked(_searching(world, place, theirs), _streams(place))
-    os.close(theirs)
-    began, moment = time.monotonic(), rng.uniform(0.02, 1.0) * world.known["long"]
-    done, status = 0, 0
-    while not done and time.monotonic() - began < moment:
-        done, status = os.waitpid(child, os.WNOHANG)
-        time.sleep(0.002)
-    if not done:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    with open(ours) as pipe:
-        lines = pipe.read().split("\n")[:-1]
-    for check in (whole_state(place / "state"), whole_json(place / "report.json"),
-                  whole_json(place / "model.cert.json")):  # fmt: skip
-        if check:
-            return check, ""
-    if done:
-        return _came_to_its_end(world, place, os.waitstatus_to_exitcode(status))
-    had_now = kept_seconds(place / "state") if (place / "state").exists() else 0.0
-    reached = had + float(lines[-1]) if lines else 0.0
-    lost = max(0.0, reached - had_now)
-    if lost > 5.0:
-        return f"lost {lost:.1f} s", ""
-    world.known["kills"] = world.known.get("kills", 0) + 1
-    if world.known["kills"] % KILLS:
-        return "", f"lost {lost:.2f} s"
-    code = ended(forked(_searching(world, place), _streams(place)))
-    return _came_to_its_end(world, place, code)
-
-
-def _came_to_its_end(world: World, place: Path, code: int) -> tuple[str, str]:
-    """Whether a search that was killed now and then says what an unbroken one does."""
-    world.known["place"] = None
-    if code != 0:
-        return f"ended with {code}: {(place / 'err').read_text()[-300:]}", ""
-    found, wanted = _sup(place), world.known["unbroken"]
-    lo = max(found["sup"]["lo"], wanted["sup"]["lo"])
-    hi = min(found["sup"]["hi"], wanted["sup"]["hi"])
-    if not lo <= hi or found["stopped"] != wanted["stopped"]:
-        return f"another bracket than an unbroken search: {found} {wanted}"[:600], ""
-    if found["sup"] == wanted["sup"]:
-        return "", "went on to its end: the same sup bracket to the bit"
-    return "", "went on to its end: closed to the same gap"
-
-
-def killed_writing(world: World, rng: random.Random) -> tuple[str, str]:
-    """SIGKILL while files of a megabyte replace each other: what is there is one of them."""
-    from theory.files import replace_file
-
-    place, contents = world.place(), [bytes([65 + i]) * 2**20 for i in range(3)]
-
-    def work() -> None:
-        while True:
-            for content in contents:
-                replace_file(place / "file", content)
-
-    child = forked(work)
-    time.sleep(rng.uniform(0.005, 0.1))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    if (place / "file").exists() and (place / "file").read_bytes() not in contents:
-        return "a mixture under the final name", ""
-    replace_file(place / "file", b"new")  # left-overs are in nobody's way
-    return "", f"{len(os.listdir(place)) - 1} left-over"
-
-
-def killed_training(world: World, rng: random.Random) -> tuple[str, str]:
-    """SIGKILL to `probes train` with a checkpoint, then the same command to the end: the same
-    model, byte for byte."""
-    place = world.place()
-
-    def work(where: Path) -> Callable[[], None]:
-        def train() -> None:
-            import probes.fitting
-            from probes.cli import app
-
-            probes.fitting.SAVE_EVERY = 0.05
-            app(["train", "--target", "scheme-one", "--recipe", "fair", "--dim", "4", "--layers",
-                 "1", "--steps", "200", "--batch", "32", "-o", str(where / "model.pt"),
-                 "--checkpoint", str(where / "ckpt")], prog_name="probes")  # fmt: skip
-
-        return train
-
-    if "trained" not in world.known:
-        began = time.monotonic()
-        if ended(forked(work(place), _streams(place))) != 0:
-            return f"unbroken: {(place / 'err').read_text()[-300:]}", ""
-        world.known["train long"] = time.monotonic() - began
-        world.known["trained"] = (place / "model.pt").read_bytes()
-        place = world.place()
-    child = forked(work(place), _streams(place))
-    time.sleep(rng.uniform(0.02, 1.0) * world.known["train long"])
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    if (place / "model.pt").exists():
-        good = (place / "model.pt").read_bytes() == world.known["trained"]
-        return ("" if good else "a damaged model under the final name"), "came to its end"
-    if (code := ended(forked(work(place), _streams(place)))) != 0:
-        return f"went on with {code}: {(place / 'err').read_text()[-300:]}", ""
-    good = (place / "model.pt").read_bytes() == world.known["trained"]
-    return ("" if good else "another model than an unbroken training"), "went on"
-
-
-def killed_paper(world: World, rng: random.Random) -> tuple[str, str]:
-    """SIGKILL to the runner of `probes paper` on three tiny settings, then again to the end."""
-    from dataclasses import replace
-
-    from probes import fitting, paper
-    from probes.recipes import setting
-    from probes.store import Store
-
-    training = {"steps": 60, "batch": 8, "every": 5, "warmup": 2}
-    grid = [replace(setting(recipe, "scheme-one", 4, training=training, model={"layers": 1}),
-                    tests=200) for recipe in ("released", "fair", "obstructed")]  # fmt: skip
-
-    def work(where: Path) -> Callable[[], None]:
-        def measure() -> None:
-            fitting.SAVE_EVERY, paper.LARGEST_SAVED = 0.0, 0
-            with Store(where).opened() as store:
-                paper.run(grid, store, budget=1000)
-
-        return measure
-
-    def results(where: Path) -> dict[str, object]:
-        found = {}
-        for file in sorted((where / "results").glob("*.json")):
-            result = json.loads(file.read_text())["result"]
-            found[file.name] = {k: v for k, v in result.items() if k == "measured"}
-        return found
-
-    if "paper" not in world.known:
-        place, began = world.place(), time.monotonic()
-        if ended(forked(work(place), _streams(place))) != 0:
-            return f"unbroken: {(place / 'err').read_text()[-300:]}", ""
-        world.known |= {"paper": results(place), "paper long": time.monotonic() - began}
-    place = world.place()
-    child = forked(work(place), _streams(place))
-    time.sleep(rng.uniform(0.02, 1.0) * world.known["paper long"])
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    before = results(place)  # fails on a damaged file
-    if ended(forked(work(place), _streams(place))) != 0:
-        return f"does not go on: {(place / 'err').read_text()[-300:]}", ""
-    if results(place) != world.known["paper"]:
-        return "other results than an unbroken run", ""
-    return "", f"{len(before)} of {len(grid)} done before"
+__all__ = ["TRIALS", "Task", "World", "ended", "forked", "killed_writing", "run"]
 
 
 def _wait_for_search(pipe: int) -> None:
@@ -335,7 +39,7 @@ def _wait_for_search(pipe: int) -> None:
 def interrupted(world: World, rng: random.Random) -> tuple[str, str]:
     """SIGINT while searching: a report of what is proved so far, and a state to go on from."""
     place, (ours, theirs) = world.place(), os.pipe()
-    child = forked(_searching(world, place, theirs), _streams(place))
+    child = forked(searching(world, place, theirs), streams_of(place))
     os.close(theirs)
     _wait_for_search(ours)
     time.sleep(rng.uniform(0, 0.5))
@@ -357,7 +61,7 @@ def interrupted(world: World, rng: random.Random) -> tuple[str, str]:
 def interrupted_twice(world: World, rng: random.Random) -> tuple[str, str]:
     """Two SIGINT, one after the other: the end, at once."""
     place, (ours, theirs) = world.place(), os.pipe()
-    child = forked(_searching(world, place, theirs), _streams(place))
+    child = forked(searching(world, place, theirs), streams_of(place))
     os.close(theirs)
     _wait_for_search(ours)
     os.kill(child, signal.SIGINT)
@@ -430,7 +134,7 @@ def read_only(world: World, rng: random.Random) -> tuple[str, str]:
             os.setuid(65534)
         _easy(world, place, option, str(shut / "file"))()
 
-    streams = _streams(place)
+    streams = streams_of(place)
     shut.chmod(0o555)
     began = time.monotonic()
     code = ended(forked(work, streams))
@@ -454,7 +158,7 @@ def little_memory(world: World, rng: random.Random) -> tuple[str, str]:
                 str(rng.choice((4, 300, 20_000))), "--budget", "3", "--json",
                 str(place / "report.json"))  # fmt: skip
 
-    streams = _streams(place)
+    streams = streams_of(place)
     code, errors = ended(forked(work, streams)), streams[1].read_text()
     if "Traceback" in errors or code not in (0, 2, 3):
         return f"exit code {code}: {errors[-300:]}", ""
@@ -492,7 +196,7 @@ def two_writers(world: World, rng: random.Random) -> tuple[str, str]:
     more = ["--json", str(place / "report.json"), "--certificate", str(place / "model.cert.json")]
     more += ["--resume", str(place / "state")] if same else []
     folders = [world.place(), world.place()]
-    children = [forked(_easy(world, place, *more), _streams(f)) for f in folders]
+    children = [forked(_easy(world, place, *more), streams_of(f)) for f in folders]
     codes = [ended(child) for child in children]
     errors = [(f / "err").read_text() for f in folders]
     if any("Traceback" in text for text in errors):

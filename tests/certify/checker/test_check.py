@@ -6,8 +6,6 @@ import copy
 import json
 import math
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -358,42 +356,6 @@ def test_a_million_leaves_are_covered(tmp_path, leaves):
     result = verify(file, jobs=2)
     assert not result.accepted and result.leaves == 2**20
     assert time.perf_counter() - began < 300
-
-
-ALONE = """
-import sys
-for name in ("torch", "numpy", "typer", "rich", "scipy"):
-    sys.modules[name] = None
-import runpy
-sys.argv = ["certify.checker", *sys.argv[1:]]
-runpy.run_module("certify.checker", run_name="__main__")
-"""
-
-
-def alone(*args):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", ALONE, *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
-
-
-def test_it_runs_alone(sealed, data, tmp_path):
-    """Without torch, numpy, typer and rich; the three exit codes."""
-    good, bad, none = (tmp_path / name for name in ("good.json", "bad.json.gz", "none.json"))
-    good.write_bytes(as_bytes(sealed))
-    data["claims"][0]["verdict"] = "PROVED"
-    bad.write_bytes(as_bytes(data | {"digest": digest(data)}, packed=True))
-    out = alone(good)
-    assert out.returncode == 0 and out.stdout.startswith("ACCEPTED"), out.stderr
-    out = alone(bad, "--jobs", 1)
-    assert out.returncode == 1 and out.stdout.startswith("REJECTED"), out.stderr
-    out = alone(none)
-    assert out.returncode == 2 and "cannot be read" in out.stderr and "Traceback" not in out.stderr
-
-
-def test_it_is_small():
-    files = sorted((ROOT / "certify" / "checker").glob("*.py"))
-    lines = [line for file in files for line in file.read_text().splitlines()]
-    assert sum(bool(line.strip()) for line in lines) < 500
 
 
 def test_read_gives_back_what_was_written(report, tmp_path):

@@ -1,0 +1,69 @@
+"""What the commands of `certify` share while they run: who computes, progress, and the answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from theory.errors import BadRequest
+from theory.files import replace_file
+
+if TYPE_CHECKING:
+    from certify.workers import Workers
+
+
+def deliver(data: dict, words: str, json: str | None, place: Path | None) -> None:
+    """JSON to its place, words to stdout; with --json - nothing but JSON."""
+    from certify.report.data import as_text
+
+    try:
+        if place is not None:
+            replace_file(place, as_text(data).encode())
+    finally:
+        typer.echo(as_text(data) if json == "-" else words, nl=json != "-")
+
+
+def workers_for(jobs: int, dask: str | None = None) -> Workers:
+    """Who encloses boxes; a context that ends with them."""
+    if jobs < 1:
+        raise BadRequest(f"--jobs must be at least 1, not {jobs}")
+    import torch
+
+    from certify.workers import Here, Processes
+
+    torch.set_num_threads(1)
+    if dask is None:
+        return Here() if jobs == 1 else Processes(jobs)
+    from certify.cluster import Cluster
+
+    return Cluster(dask)
+
+
+@contextmanager
+def progress_of_search() -> Iterator:
+    """A line on stderr that follows the search, if that is a terminal; else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda progress: None
+        return
+    from rich.console import Console
+
+    from certify.report.text import progress_line
+
+    with Console(stderr=True).status("searching") as status:
+        yield lambda progress: status.update(progress_line(progress))
+
+
+@contextmanager
+def bar(what: str) -> Iterator:
+    """A bar on stderr, if that is a terminal; told (done, total)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
