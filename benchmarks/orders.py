@@ -1,11 +1,15 @@
-"""Three tables of docs/performance.md: `python -m benchmarks.orders`.
+"""Four tables of docs/performance.md: `python -m benchmarks.orders [MODEL...]`.
 
 Search time by the order of the polynomials; remainders before and after the backward pass; and
-those of the derivative, also where products entry by entry forget the norms of their rows.
+those of the derivative, also where products entry by entry forget the norms of their rows; and
+errors carried by blocks, the only table where model files are named.
 """
 
 from __future__ import annotations
 
+import sys
+import time
+from pathlib import Path
 from unittest import mock
 
 import torch
@@ -18,7 +22,7 @@ from certify.frontend import load
 from certify.frontend.target import compare
 from certify.graph import Graph, enclose
 from certify.options import Options
-from certify.search import Problem, forward
+from certify.search import Problem, assess, forward
 from theory.targets import find_target
 
 CASES = (("exp", "exp", 1e-3), ("exp", "exp", 1e-5), ("sin3", "sin3", 1e-3))
@@ -70,7 +74,28 @@ def remainders() -> None:
         print(f"| {name} | kept | {remainder(slopes)} |")
 
 
+def blocks(paths: list[str]) -> None:
+    """The last table: errors by the backward pass, and carried from block to block, with the CPU
+    seconds of all boxes; of exp4, and of model files named on the command line."""
+    print("\n| model, boxes | backward pass | by blocks |\n|---|---|---|")
+    for path, count in [("probes/zoo/exp4.pt", 64), *((p, 16) for p in paths)]:
+        graph = compare(load(path), find_target("exp").expression, None)
+        middle = torch.linspace(-1, 1, count + 1, dtype=torch.float64)[:-1] + 1 / count
+        for width in (1 / 32, 1e-3):
+            box = torch.stack([middle - width / 2, middle + width / 2], 1)
+            problem, cells, row = Problem(graph, box), [], torch.zeros(count, dtype=torch.long)
+            for deep in (False, True):
+                began = time.process_time()
+                rem = assess(problem, box, row, deep=deep).rem
+                spent = time.process_time() - began
+                cells.append(f"{rem.median():.1e}, worst {rem.max():.1e} ({spent:.1f} s)")
+            name = Path(path).stem
+            print(f"| {name}, {count} of width {width:g} | {' | '.join(cells)} |", flush=True)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    times()
-    remainders()
+    if not sys.argv[1:]:
+        times()
+        remainders()
+    blocks(sys.argv[1:])

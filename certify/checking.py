@@ -188,14 +188,7 @@ def _need_one_variable(model: Model, options: Options) -> None:
     Raises:
         BadRequest: it was asked for.
     """
-    asked = {
-        "--windows": options.windows is not None,
-        "--resolution": options.resolution,
-        "--monotone": options.monotone,
-        "--lipschitz": options.lipschitz is not None,
-        "--slopes": options.slopes,
-    }
-    names = [name for name, given in asked.items() if given]
+    names = options.of_one_variable
     if names:
         raise BadRequest(
             f"{', '.join(names)} needs one input variable; {model.path} has "

@@ -7,6 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from certify.cli_options import (
+    AbsGap,
+    Along,
+    ConstantUpTo,
+    Ends,
+    Gap,
+    Jobs,
+    Json,
+    Lipschitz,
+    MiB,
+    Model,
+    Monotone,
+    NoPlateau,
+    Output,
+    Seconds,
+    Segment,
+    Target,
+    Tau,
+    Within,
+)
 from certify.cli_running import bar, deliver, progress_of_search, workers_for
 from certify.cli_sweep import sweep
 from certify.interrupting import twice
@@ -25,24 +45,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A file written by certify.export.")]
-Seconds = Annotated[float, typer.Option(help="Stop after about this many seconds.")]
-MiB = Annotated[float, typer.Option(metavar="MIB", help="Memory for the search's tensors.")]
-Jobs = Annotated[int, typer.Option(help="Processes; they pay where a run takes long.")]
-Json = Annotated[str | None, typer.Option(metavar="PATH|-", help="Write the report as JSON.")]
-Output = Annotated[int | None, typer.Option(help="Number of the output, if there are several.")]
-Ends = Annotated[
-    tuple[float, float] | None,
-    typer.Option(metavar="LO HI", help="Lower and upper end; by default the target's own."),
-]
-Segment = Annotated[
-    tuple[str, str] | None,
-    typer.Option(metavar="A.json B.json", help="From input A, t = 0, straight to B, t = 1."),
-]
-Along = Annotated[
-    str | None, typer.Option(metavar="EXPR,...", help="Every input as an expression in t.")
-]
-
 
 def _cite(wanted: bool) -> None:
     if wanted:
@@ -57,32 +59,28 @@ def _cite(wanted: bool) -> None:
 @twice
 def check(
     model: Model,
-    target: Annotated[str, typer.Option(help="A name (see certify targets) or an expression.")],
+    target: Target,
     domain: Ends = None,
     cells: Annotated[
         int,
         typer.Option(help="Number of equal cells; of several inputs, at most."),
     ] = 32,
     width: Annotated[float | None, typer.Option(help="Width of a cell, not their number.")] = None,
-    tau: Annotated[float, typer.Option(help="Plateau ratio.")] = 0.1,
-    within: Annotated[float | None, typer.Option(help="Claim: sup error <= EPS.")] = None,
-    constant_up_to: Annotated[
-        float | None, typer.Option(help="Claim: variation <= ETA on every cell.")
-    ] = None,
-    no_plateau: Annotated[bool, typer.Option("--no-plateau", help="Claim: no plateau.")] = False,
+    tau: Tau = 0.1,
+    within: Within = None,
+    constant_up_to: ConstantUpTo = None,
+    no_plateau: NoPlateau = False,
     windows: Annotated[
         float | None, typer.Option(help="Plateaus on windows of this width, of any place.")
     ] = None,
     resolution: Annotated[
         bool, typer.Option("--resolution", help="Close the longest plateau's bracket too.")
     ] = False,
-    monotone: Annotated[bool, typer.Option("--monotone", help="Claim: it is monotone.")] = False,
-    lipschitz: Annotated[
-        float | None, typer.Option(metavar="L", help="Claim: no slope exceeds L.")
-    ] = None,
+    monotone: Monotone = False,
+    lipschitz: Lipschitz = None,
     slopes: Annotated[bool, typer.Option("--slopes", help="Bracket the derivative too.")] = False,
-    gap: Annotated[float, typer.Option(help="A bracket is closed when hi <= (1 + gap) lo.")] = 0.01,
-    abs_gap: Annotated[float, typer.Option(help="... or when hi - lo <= this.")] = 0.0,
+    gap: Gap = 0.01,
+    abs_gap: AbsGap = 0.0,
     budget: Seconds = 60.0,
     memory: MiB = 4096.0,
     jobs: Jobs = 1,

@@ -11,6 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from certify.cli_options import (
+    AbsGap,
+    ConstantUpTo,
+    Ends,
+    Gap,
+    Lipschitz,
+    Monotone,
+    NoPlateau,
+    Output,
+    Target,
+    Tau,
+    Within,
+)
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
 from theory.terminal import INTERRUPTED, fail, table
@@ -25,27 +38,21 @@ COLUMNS = ("model", "sha256", "verdict", "exit_code", "sup_error_lo", "sup_error
 
 def sweep(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Model files.")],
-    target: Annotated[str, typer.Option(help="A name (see certify targets) or an expression.")],
-    domain: Annotated[
-        tuple[float, float] | None, typer.Option(metavar="LO HI", help="By default the target's.")
-    ] = None,
+    target: Target,
+    domain: Ends = None,
     cells: Annotated[int, typer.Option(help="Number of equal cells.")] = 32,
-    tau: Annotated[float, typer.Option(help="Plateau ratio.")] = 0.1,
-    within: Annotated[float | None, typer.Option(help="Claim: sup error <= EPS.")] = None,
-    constant_up_to: Annotated[
-        float | None, typer.Option(help="Claim: variation <= ETA on every cell.")
-    ] = None,
-    no_plateau: Annotated[bool, typer.Option("--no-plateau", help="Claim: no plateau.")] = False,
-    monotone: Annotated[bool, typer.Option("--monotone", help="Claim: it is monotone.")] = False,
-    lipschitz: Annotated[
-        float | None, typer.Option(metavar="L", help="Claim: no slope exceeds L.")
-    ] = None,
-    gap: Annotated[float, typer.Option(help="A bracket is closed when hi <= (1 + gap) lo.")] = 0.01,
-    abs_gap: Annotated[float, typer.Option(help="... or when hi - lo <= this.")] = 0.0,
+    tau: Tau = 0.1,
+    within: Within = None,
+    constant_up_to: ConstantUpTo = None,
+    no_plateau: NoPlateau = False,
+    monotone: Monotone = False,
+    lipschitz: Lipschitz = None,
+    gap: Gap = 0.01,
+    abs_gap: AbsGap = 0.0,
     budget: Annotated[float, typer.Option(help="Seconds for each model, about.")] = 60.0,
     memory: Annotated[float, typer.Option(metavar="MIB", help="For each search's tensors.")] = 4096,
     jobs: Annotated[int, typer.Option(help="Processes, each checking one model at a time.")] = 1,
-    output: Annotated[int | None, typer.Option(help="Number of the output, if several.")] = None,
+    output: Output = None,
     cache: Annotated[
         str, typer.Option(metavar="FOLDER", help="Where results are kept.")
     ] = ".certify-sweep",

@@ -95,6 +95,18 @@ class Options:
         return Goal(self.gap, self.abs_gap, *thresholds, width=self.windows, asked=asked)
 
     @property
+    def of_one_variable(self) -> list[str]:
+        """The options given that speak of windows and slopes: of one variable, in real numbers."""
+        asked = {
+            "--windows": self.windows is not None,
+            "--resolution": self.resolution,
+            "--monotone": self.monotone,
+            "--lipschitz": self.lipschitz is not None,
+            "--slopes": self.slopes,
+        }
+        return [name for name, given in asked.items() if given]
+
+    @property
     def wants_slopes(self) -> bool:
         """Whether the derivative matters."""
         return self.slopes or self.monotone or self.lipschitz is not None

@@ -95,21 +95,14 @@ def refuse(model: Model, options: Options) -> None:
     Raises:
         BadRequest: naming the option.
     """
-    asked = {
-        "--windows": options.windows is not None,
-        "--resolution": options.resolution,
-        "--monotone": options.monotone,
-        "--lipschitz": options.lipschitz is not None,
-        "--slopes": options.slopes,
-        "--segment and --curve": model.whole is not None,
-        "several inputs": math.prod(model.inputs) > 1,
-    }
-    for name, given in asked.items():
-        if given:
-            raise BadRequest(
-                f"{name}: with --semantics float32 only errors, variations and plateaus of cells "
-                "are bounded, for a model of one input; leave one of the two options out"
-            )
+    names = options.of_one_variable
+    names += ["--segment and --curve"] if model.whole is not None else []
+    names += ["several inputs"] if math.prod(model.inputs) > 1 else []
+    if names:
+        raise BadRequest(
+            f"{', '.join(names)}: with --semantics float32 only errors, variations and plateaus of "
+            "cells are bounded, for a model of one input; leave one of the two options out"
+        )
 
 
 def _enough(real: Report, options: Options) -> float:
