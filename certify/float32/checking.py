@@ -97,11 +97,11 @@ def refuse(model: Model, options: Options) -> None:
     """
     names = options.of_one_variable
     names += ["--segment and --curve"] if model.whole is not None else []
-    names += ["several inputs"] if math.prod(model.inputs) > 1 else []
+    names += ["a model of several inputs"] if math.prod(model.inputs) > 1 else []
     if names:
         raise BadRequest(
             f"{', '.join(names)}: with --semantics float32 only errors, variations and plateaus of "
-            "cells are bounded, for a model of one input; leave one of the two options out"
+            "cells are bounded, for a model of one input; leave that or --semantics float32 out"
         )
 
 

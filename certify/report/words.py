@@ -105,7 +105,9 @@ def _smoothness(report: Report) -> Iterator[str]:
     if report.structure.smoothness == "constant":
         yield "It is constant: nothing leads from its input to its output."
     elif report.structure.smoothness == "analytic":
-        yield "It is real-analytic, so constant on no interval unless on the whole line (D1)."
+        several = report.target.variables > 1
+        where = "box unless everywhere" if several else "interval unless on the whole line"
+        yield f"It is real-analytic, so constant on no {where} (D1)."
     elif report.structure.smoothness == "piecewise analytic":
         yield "It is continuous and piecewise analytic (D1)."
 
