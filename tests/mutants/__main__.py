@@ -13,7 +13,7 @@ import time
 from collections import Counter
 
 from tests.mutants import Mutant, mutants, titles
-from tests.mutants.running import in_a_fork, in_a_process, outcome, scratch
+from tests.mutants.running import in_a_fork, outcome, scratch
 from theory.files import replace_file
 
 
@@ -50,7 +50,7 @@ def run(chosen: list[Mutant], path: str | None, *, baseline: bool) -> int:
     with scratch() as root:
         if baseline:
             tests = tuple(sorted({test for mutant in chosen for test in mutant.tests}))
-            verdict, text = in_a_process(root, tests, 3600.0)
+            verdict, text = in_a_fork(root, tests, 3600.0)  # as the mutants are run
             if verdict != "passed":
                 print(f"without any fault the tests are {verdict}:\n{text}", file=sys.stderr)
                 return 2

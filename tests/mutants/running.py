@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ PARTS = ("certify", "theory", "probes", "tests", "benchmarks", "docs", "pyprojec
 OPTIONS = ["-x", "-q", "-n0", "--tb=line", "-p", "no:cacheprovider"]
 #: Examples of hypothesis are those of CI, the same every time, and failures are not shrunk.
 MORE = {"HYPOTHESIS_PROFILE": "mutants", "OMP_NUM_THREADS": "1"}
+NO_VERDICT = 70  # pytest ends with 0 ... 5
 OTHERS = ("torch", "z3", "sympy", "flint", "hypothesis", "mpmath", "numpy", "pytest", "onnx")
 
 Run = Callable[[Path, tuple[str, ...], float], tuple[str, str]]
@@ -79,18 +81,35 @@ def in_a_fork(root: Path, tests: tuple[str, ...], patience: float) -> tuple[str,
 
 
 def _child(root: Path, tests: tuple[str, ...], output: int) -> None:
-    """Nothing of this tree stays imported: the code is read anew from the scratch copy."""
+    """Nothing of this tree stays imported: the code is read anew from the scratch copy.
+
+    Installed packages do, also where their folder lies inside the tree. A process that ends in any
+    other way than by pytest's verdict has shown nothing: its code is none of pytest's.
+    """
+    code = NO_VERDICT
+    try:
+        code = _verdict(root, tests, output)
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _verdict(root: Path, tests: tuple[str, ...], output: int) -> int:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.chdir(root)
     os.environ.update(MORE)
     for name, module in list(sys.modules.items()):
-        mine = str(getattr(module, "__file__", None) or "").startswith(f"{ROOT}{os.sep}")
+        file = str(getattr(module, "__file__", None) or "")
+        mine = file.startswith(f"{ROOT}{os.sep}") and not file.startswith(f"{sys.prefix}{os.sep}")
         if mine or name.partition(".")[0] in ("certify", "theory", "probes", "tests", "benchmarks"):
             del sys.modules[name]
     sys.path[:] = [str(root), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
     sys.dont_write_bytecode = True
-    sys.exit(int(sys.modules["pytest"].main([*OPTIONS, *tests])))
+    return int(sys.modules["pytest"].main([*OPTIONS, *tests]))
 
 
 def outcome(root: Path, mutant: Mutant, run: Run = in_a_process) -> tuple[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -70,3 +72,23 @@ def test_counts_are_written(tmp_path):
     write(tmp_path / "m.json", {(area, "killed"): 5, (area, "survived"): 1})
     data = json.loads((tmp_path / "m.json").read_text())
     assert data["rows"] == [{"what": titles()[area], "tried": 6, "failed": 1, "note": ""}]
+
+
+FORKED = """
+from tests.mutants import Mutant, mutants
+from tests.mutants.running import in_a_fork, outcome, scratch
+
+harmless = Mutant("area", "theory/claims.py", 'raise ValueError(f"{ascii(label)}',
+                  'raise ValueError(f"{ascii(label) + str()}', ("tests/theory/test_claims.py",), "")
+fault = next(m for m in mutants() if m.tests == ("tests/theory/test_claims.py",))
+nowhere = Mutant(fault.area, fault.file, fault.was, fault.becomes, ("tests/no_such_file.py",), "")
+with scratch() as root:
+    print([outcome(root, m, in_a_fork)[0] for m in (harmless, fault, nowhere)])
+"""
+
+
+def test_forks_tell_a_survivor_from_a_kill_and_from_a_crash():
+    """All mutants are run by this runner, with the installed packages inside the tree or not."""
+    found = subprocess.run([sys.executable, "-c", FORKED], cwd=ROOT, capture_output=True, text=True,
+                           timeout=120)  # fmt: skip
+    assert found.stdout.strip() == "['survived', 'killed', 'broken']", found.stdout + found.stderr
