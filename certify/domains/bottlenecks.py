@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from certify.graph import Apply, Gather, Graph
+from certify.graph import Apply, Gather, Graph, Node
 
 #: What a LayerNorm applies. A block of these belongs to the block before it, whose outputs it
 #: scales down again: their product is far smaller than their norms one by one.
@@ -56,20 +56,25 @@ def _constant(graph: Graph) -> set[int]:
     """Values that do not depend on the input: gathers of zeros, and what is made of them."""
     fixed: set[int] = set()
     for number, node in enumerate(graph.nodes, start=1):
-        blank = isinstance(node.primitive, Gather) and bool((node.primitive.index < 0).all())
-        if blank or all(i in fixed for i in node.inputs):
+        if _zeros(node) or all(i in fixed for i in node.inputs):
             fixed.add(number)
     return fixed
 
 
+def _zeros(node: Node) -> bool:
+    return isinstance(node.primitive, Gather) and bool((node.primitive.index < 0).all())
+
+
 def _needed(graph: Graph, output: int, start: int) -> set[int]:
-    """What the output needs, beside a value that everything else comes from."""
+    """What the output needs, beside a value that everything else comes from. Zeros need nothing,
+    whatever they are gathered from: along a curve that is the curve's end, which lies before."""
     needed, stack = set(), [output]
     while stack:
         value = stack.pop()
         if value not in (0, start) and value not in needed:
             needed.add(value)
-            stack.extend(graph.nodes[value - 1].inputs)
+            node = graph.nodes[value - 1]
+            stack.extend(() if _zeros(node) else node.inputs)
     return needed
 
 

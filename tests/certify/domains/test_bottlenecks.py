@@ -60,3 +60,16 @@ def test_constants_belong_to_the_blocks_that_read_them(ref):
     parts = blocks(graph, graph.outputs["model"])
     assert len(parts) == 4
     alone(graph, parts)
+
+
+def test_zeros_need_nothing_of_what_they_are_gathered_from():
+    """Along a curve constants are made of its end, and not of the input of the graph."""
+    b = Builder((1,))
+    x = end = b.affine(0, weight=np.ones((3, 1)))
+    c = b.affine(b.gather(end, np.full(3, -1)), bias=np.arange(3.0))
+    for _ in range(3):
+        x = b.add(x, b.multiply(b.apply(FUNCTIONS["tanh"], x), c))
+    graph = b.graph(model=x)
+    parts = blocks(graph, graph.outputs["model"])
+    assert len(parts) == 4 and not any(end in part.nodes for part in parts[1:])
+    alone(graph, parts)
