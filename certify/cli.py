@@ -105,7 +105,8 @@ def check(
         typer.Option(metavar="STATE", help="Keep the search in this file; go on from it."),
     ] = None,
     report_to: Annotated[
-        str | None, typer.Option("--report", metavar="PATH.html", help="Write a page to look at.")
+        str | None,
+        typer.Option("--report", metavar="PATH.html|.svg", help="Write a page, or a picture."),
     ] = None,
     cite: Annotated[
         bool, typer.Option("--cite", is_eager=True, callback=_cite, help="Print BibTeX and end.")
@@ -169,9 +170,11 @@ def check(
     try:
         proved = prove(report, certificate, verify)
         if report_to is not None:
-            from certify.report.html import render
+            from certify.report import html, picture
 
-            replace_file(report_to, render(report, proved.data).encode())
+            drawn = report_to.endswith(".svg")
+            page = picture.render(report) if drawn else html.render(report, proved.data)
+            replace_file(report_to, page.encode())
     except BadRequest:  # a full disk takes the certificate, but not the report
         deliver(data.as_data(report), text.render(report), json, place)
         raise

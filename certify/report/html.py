@@ -55,7 +55,7 @@ def page(
     data = shown(data)
     variables = max((len(cell["box"]) for cell in data["cells"]), default=1)
     verdicts = list(_verdicts(data))
-    return _environment().get_template("report.html.j2").render(
+    return environment().get_template("report.html.j2").render(
         data=data,
         plots=plots,
         headline=_headline(verdicts),
@@ -75,7 +75,8 @@ def page(
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of this package; what comes into them is escaped."""
     found = Environment(
         loader=PackageLoader("certify.report"),
         autoescape=True,
