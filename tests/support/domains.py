@@ -19,7 +19,7 @@ from certify.checker.evaluate import Evaluator
 from certify.domains.taylor import Taylor
 from certify.errors import BadRequest
 from certify.frontend.network import as_network
-from certify.graph import Graph, enclose
+from certify.graph import Domain, Graph, enclose
 from certify.normalized import limit
 from certify.search import OUTPUTS, Problem, assess, measure
 from theory.polynomials import Polynomials
@@ -32,11 +32,10 @@ def _boxes(boxes: list[Box]) -> torch.Tensor:
     return torch.tensor(boxes, dtype=torch.float64)
 
 
-def taylor(order: int, norms: bool = False) -> Callable[[Graph, list[Box]], Found]:
-    """One pass forward, with polynomials of this order; norms: with what theorem C1 knows."""
+def forward(domain: Domain, norms: bool = False) -> Callable[[Graph, list[Box]], Found]:
+    """One pass forward; norms: with what theorem C1 knows."""
 
     def found(graph: Graph, boxes: list[Box]) -> Found:
-        domain = Taylor(order)
         watch = limit(graph, domain) if norms else None
         outputs = enclose(graph, _boxes(boxes), domain=domain, watch=watch)
         out: Found = [{} for _ in boxes]
@@ -115,8 +114,8 @@ def _hull(ready: Evaluator, lo: float, hi: float, order: int) -> Box:
 
 
 DOMAINS: dict[str, Callable[[Graph, list[Box]], Found | None]] = {
-    **{f"Taylor({order})": taylor(order) for order in (0, 1, 3, 8, 12)},
-    "Taylor(8), norms": taylor(8, norms=True),
+    **{f"Taylor({order})": forward(Taylor(order)) for order in (0, 1, 3, 8, 12)},
+    "Taylor(8), norms": forward(Taylor(8), norms=True),
     "search": search(False),
     "search by blocks": search(True),
     "points": points,
