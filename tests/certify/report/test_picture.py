@@ -68,8 +68,8 @@ class Product(torch.nn.Module):
 def test_the_command_writes_one_even_where_there_is_nothing_to_draw(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     export(Product(), torch.zeros(1, 2), "<a> & b.pt")
-    words = ["check", "<a> & b.pt", "--target", "x1*x2", "--cells", "1", "--report", "p.svg"]
+    words = ["check", "<a> & b.pt", "--target", "x1*x2 + 1", "--cells", "1", "--report", "p.svg"]
     assert CliRunner().invoke(app, words).exit_code == 0
     picture = (tmp_path / "p.svg").read_text()
-    assert ET.fromstring(picture).find(f"{SVG}title").text == "<a> & b.pt against x1*x2"
+    assert ET.fromstring(picture).find(f"{SVG}title").text == "<a> & b.pt against x1*x2 + 1"
     assert "No drawing" in picture
