@@ -6,6 +6,9 @@ anew from the registry, every step checked, before Sphinx reads its sources.
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,7 +22,11 @@ from theory.pages import as_index, as_markdown, slug  # noqa: E402
 from theory.theorem import Status, prove_all  # noqa: E402
 
 project = "Plateau"
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+autodoc_typehints = "none"  # they stand in the signature
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+napoleon_use_ivar = True
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 2
 templates_path = ["_templates"]
@@ -61,6 +68,35 @@ def write_counts(app: object, config: object) -> None:
     (folder / "reliability.md").write_text(render())
 
 
+def write_commands(app: object, config: object) -> None:
+    """docs/generated/PROGRAM.md: every command with its options, by typer's own writer.
+
+    Raises:
+        CalledProcessError: a program cannot be imported.
+    """
+    folder = Path(__file__).parent / "generated"
+    folder.mkdir(exist_ok=True)
+    root = str(Path(__file__).parents[1])
+    for name in ("certify", "probes", "theory"):
+        line = [sys.executable, "-m", "typer", f"{name}.cli", "utils", "docs", "--name", name]
+        paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        done = subprocess.run(
+            line, cwd=root, env={**os.environ, "PYTHONPATH": paths}, check=True,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        (folder / f"{name}.md").write_text(done.stdout)
+
+
+def as_markup(app: object, what: str, name: str, obj: object, options: object, lines: list) -> None:
+    """Docstrings are plain text: names between backticks are code, and bars and stars mean
+    themselves."""
+    for i, line in enumerate(lines):
+        parts = re.split(r"(`[^`]+`)", line)
+        plain = (re.sub(r"([|*_])", r"\\\1", part) for part in parts[::2])
+        code = [f"`{part}`" for part in parts[1::2]]
+        lines[i] = "".join(a + b for a, b in zip(plain, [*code, ""], strict=True))
+
+
 def inline(self: object, node: nodes.math) -> None:
     """A formula in a line of text."""
     self.body.append(convert(node.astext()))
@@ -79,3 +115,5 @@ def setup(app: object) -> None:
     app.add_html_math_renderer("mathml", (inline, None), (display, None))
     app.connect("config-inited", write_statements)
     app.connect("config-inited", write_counts)
+    app.connect("config-inited", write_commands)
+    app.connect("autodoc-process-docstring", as_markup, priority=100)  # before napoleon's

@@ -29,6 +29,13 @@ class Block:
         found = re.match(r"# ([\w/]+\.py)\n", self.text)
         return found[1] if found and self.language == "python" else None
 
+    def commands(self) -> Iterator[tuple[int, list[str]]]:
+        """Line, and words, of every command of ours."""
+        if self.language in SHELL:
+            for number, line in enumerate(self.text.replace("\\\n", " ").splitlines(), 1):
+                for words in _split(line):
+                    yield self.line + number, words
+
 
 def blocks(page: str) -> list[Block]:
     """The fenced blocks of a page, its path from the root, in order."""
@@ -39,10 +46,7 @@ def blocks(page: str) -> list[Block]:
 def commands(page: str) -> Iterator[tuple[int, list[str]]]:
     """Line, and words, of every command of ours in the page's blocks."""
     for block in blocks(page):
-        if block.language in SHELL:
-            for number, line in enumerate(block.text.replace("\\\n", " ").splitlines(), 1):
-                for words in _split(line):
-                    yield block.line + number, words
+        yield from block.commands()
 
 
 def mentioned(page: str) -> Iterator[tuple[int, list[str]]]:
