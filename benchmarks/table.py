@@ -1,4 +1,4 @@
-"""The README's tables, from stored results."""
+"""Tables in Markdown from stored results, between marks of a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a table, and an empty one."""
     return [_row(head), _row(["---"] * len(head)), *(_row(r) for r in rows), ""]
 
 
@@ -53,7 +54,7 @@ def _ours(found: dict) -> list[str]:
         "boxes / leaves",
         "final gap",
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _peer(found: dict) -> list[str]:
@@ -86,7 +87,7 @@ def _peer(found: dict) -> list[str]:
     note = f"The peer's limit: {found['peer_limit']:.0f} CPU seconds; one run of each."
     if len(runs := next(iter(found["peer"].values()))) > 1:
         note = f"The peer's limit: {found['peer_limit']:.0f} CPU seconds; medians of {len(runs)}."
-    return [note, "", *_table([*head, "public figure of such a verifier"], rows)]
+    return [note, "", *table([*head, "public figure of such a verifier"], rows)]
 
 
 def _parts(found: dict) -> list[str]:
@@ -102,7 +103,7 @@ def _parts(found: dict) -> list[str]:
         f"{check:.2f} s; `python -c 'import torch'`: {torch:.2f} s; ratio {check / torch:.2f}, "
         f"difference {check - torch:.2f} s (medians of {len(found['startup'])}).",
         "",
-        *_table(["graph", "enclosure, ms per box", "float64, ms per point", "ratio"], rows),
+        *table(["graph", "enclosure, ms per box", "float64, ms per point", "ratio"], rows),
     ]
 
 
@@ -115,8 +116,17 @@ def write_table(found: dict) -> None:
         f"{m['python']}, torch {m['torch']}; load average before the runs {min(loads):.1f} to "
         f"{max(loads):.1f}. Seconds: median (least to most) of {len(found['startup'])}."
     )
-    body = [BEGIN, "", note, "", *_ours(found), *_peer(found), *_parts(found), END]
-    text = README.read_text()
+    body = ["", note, "", *_ours(found), *_peer(found), *_parts(found)]
+    README.write_text(between(README.read_text(), body))
+
+
+def between(text: str, lines: list[str]) -> str:
+    """The text with these lines between its marks.
+
+    Raises:
+        ValueError: it does not have both marks, once each.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"the marks {BEGIN} and {END} must stand there once each")
     before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    README.write_text(before + "\n".join(body) + after)
+    return before + "\n".join([BEGIN, *lines, END]) + rest.partition(END)[2]

@@ -31,6 +31,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 2
 templates_path = ["_templates"]
 html_theme = "furo"
+highlight_language = "none"  # of blocks that name none: commands, and what they print
 html_show_sphinx = False
 html_math_renderer = "mathml"
 exclude_patterns = ["_build", "generated"]
