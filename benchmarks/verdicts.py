@@ -129,8 +129,8 @@ def body(zoo: list[dict[str, Any]], paper: list[dict[str, str]]) -> list[str]:
     """What stands in the README between the marks."""
     said = (
         "`probes paper` again: the same architectures as released, in a fair training, and fair "
-        "but obstructed by a LayerNorm at the end. Output 0 along a curve through the data, from the "
-        "least to the greatest of the models ([experiments](docs/experiments.md))."
+        "but obstructed by a LayerNorm at the end. Output 0 along a curve through the data, from "
+        "the least to the greatest of the models ([experiments](docs/experiments.md))."
     )
     return ["", *zoo_table(zoo), said, "", *paper_table(paper)]
 
