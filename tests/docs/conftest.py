@@ -1,0 +1,7 @@
+"""One thread: these models are small."""
+
+from __future__ import annotations
+
+import torch
+
+torch.set_num_threads(1)
