@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from certify.report.numbers import interval, rounded
 
 HERE = Path(__file__).parent
 ZOO_FILE, PAPER_FILE, README = HERE / "verdicts.json", HERE / "paper.csv", HERE.parent / "README.md"
+EXPERIMENTS = HERE.parent / "docs" / "experiments.md"
 TASKS = {"scheme-one": "scheme one", "mixed": "mixed"}
 RECIPES = ("released", "fair", "obstructed")
 
@@ -104,14 +106,15 @@ def _recipes(rows: list[dict[str, str]]) -> Iterator[list[str]]:
                 yield [what, recipe, str(len(part)), _errors(part), *_verdicts(part)]
 
 
+def _pairs(rows: list[dict[str, str]], name: str) -> list[list[float]]:
+    """The intervals of a column, of every model and curve that has one."""
+    texts = [text for r in rows for text in r[name].split("; ") if text]
+    return [json.loads(text.replace("inf", "Infinity")) for text in texts]
+
+
 def _errors(rows: list[dict[str, str]]) -> str:
     """From the least lower end of all curves to the greatest upper one."""
-    ends = [
-        json.loads(text.replace("inf", "Infinity"))
-        for r in rows
-        for text in r["certified_sup_error"].split("; ")
-        if text
-    ]
+    ends = _pairs(rows, "certified_sup_error")
     if not ends:
         return "not certified"
     low, high = min(lo for lo, _ in ends), max(hi for _, hi in ends)
@@ -123,6 +126,32 @@ def _verdicts(rows: list[dict[str, str]]) -> Iterator[str]:
     """How many models have each verdict; one line of a file may hold several curves."""
     found = [verdict for r in rows for verdict in r["plateau"].split("; ")]
     return (str(found.count(word)) for word in ("PROVED", "REFUTED", "UNDECIDED"))
+
+
+def curves_table(rows: list[dict[str, str]]) -> list[str]:
+    """Markdown for docs/experiments.md: for each d, with a bracket for each seed, and one of the
+    longest plateau of all seeds."""
+    head = ["task", "model", "d", "recipe", "certified sup error", "plateau on a cell", "longest"]
+    kinds: dict[tuple[Any, ...], list[dict[str, str]]] = {}
+    for r in rows:
+        if r["task"] == "regression":
+            place = list(TASKS).index(r["scheme"]), r["architecture"], int(r["d"])
+            kinds.setdefault((*place, RECIPES.index(r["recipe"])), []).append(r)
+    lines = []
+    for _, part in sorted(kinds.items()):
+        errors = (interval(lo, hi, 3, 4) for lo, hi in _pairs(part, "certified_sup_error"))
+        reasons = [r["plateau"] + _because(r["undecided_because"]) for r in part]
+        said = (f"{text}: {count}" for text, count in sorted(Counter(reasons).items()))
+        longest = _pairs(part, "longest_plateau")
+        low, high = (max(ends) for ends in zip(*longest, strict=True))
+        first = part[0]
+        lines.append([first["scheme"], first["architecture"], first["d"], first["recipe"],
+                      "; ".join(errors), "; ".join(said), interval(low, high, most=4)])  # fmt: skip
+    return table(head, lines)
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
 
 
 def body(zoo: list[dict[str, Any]], paper: list[dict[str, str]]) -> list[str]:
@@ -151,7 +180,9 @@ def main(words: list[str]) -> int:
         with tempfile.TemporaryDirectory() as folder:
             rows = [row(name, Path(folder)) for name in ZOO]
         ZOO_FILE.write_text(json.dumps(rows, indent=1) + "\n")
-    README.write_text(between(README.read_text(), body(*stored())))
+    zoo, paper = stored()
+    README.write_text(between(README.read_text(), body(zoo, paper)))
+    EXPERIMENTS.write_text(between(EXPERIMENTS.read_text(), ["", *curves_table(paper)]))
     return 0
 
 

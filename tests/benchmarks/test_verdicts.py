@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.table import BEGIN, END, between
-from benchmarks.verdicts import paper_table, zoo_table
+from benchmarks.verdicts import curves_table, paper_table, zoo_table
 
 
 def model(**parts):
@@ -45,6 +45,18 @@ def test_the_zoo_s_line_says_what_is_not_there():
     assert line[2:] == ["[0.1, 0.2001]", "none, 30 of 32 cells", "none", "7 leaves, NOT ACCEPTED"]
     line = cells(zoo_table([row | {"plateaus": 2, "longest": [0.05, 0.0625]}])[2])
     assert line[3:5] == ["on 2 of 32 cells", "[0.05, 0.0625]"]
+
+
+def test_a_bracket_for_each_seed_and_one_of_the_longest_plateau():
+    rows = [
+        model(longest_plateau="[0.1, 0.4]", undecided_because=""),
+        model(longest_plateau="[0.2, 0.3]", undecided_because="late", plateau="UNDECIDED",
+              certified_sup_error="[0.0637, inf]"),
+    ]  # fmt: skip
+    line = cells(curves_table(rows)[2])
+    assert line[:4] == ["scheme-one", "encoder", "4", "fair"]
+    assert line[4] == "[0.0123, 0.02]; [0.0637, inf]"
+    assert line[5:] == ["REFUTED: 1; UNDECIDED (late): 1", "[0.2, 0.4]"]
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END, f"{BEGIN}{END}{BEGIN}"])

@@ -14,7 +14,7 @@ import yaml
 from pages import ROOT
 
 from benchmarks.table import between
-from benchmarks.verdicts import body, stored
+from benchmarks.verdicts import body, curves_table, stored
 from certify import checking
 from certify.report.cite import bibtex
 from probes.zoo.make import ZOO, path
@@ -30,6 +30,9 @@ def test_the_tables_are_those_of_the_stored_results():
     worse[0]["sup_error"][1] *= 2
     assert between(TEXT, body(worse, paper)) != TEXT
     assert between(TEXT, body(zoo, paper[:-3])) != TEXT
+    experiments = (ROOT / "docs/experiments.md").read_text()
+    assert between(experiments, ["", *curves_table(paper)]) == experiments
+    assert between(experiments, ["", *curves_table(paper[1:])]) != experiments
 
 
 def test_the_stored_results_are_about_the_models_that_are_there():
