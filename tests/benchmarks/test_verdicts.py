@@ -56,7 +56,7 @@ def test_a_bracket_for_each_seed_and_one_of_the_longest_plateau():
     line = cells(curves_table(rows)[2])
     assert line[:4] == ["scheme-one", "encoder", "4", "fair"]
     assert line[4] == "[0.0123, 0.02]; [0.0637, inf]"
-    assert line[5:] == ["REFUTED: 1; UNDECIDED (late): 1", "[0.2, 0.4]"]
+    assert line[5:] == ["REFUTED: 1; UNDECIDED (late): 1", "[0.2, 0.4001]"]
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END, f"{BEGIN}{END}{BEGIN}"])
