@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -114,7 +115,11 @@ def test_a_target(monkeypatch, restored):
     exec(line, vars(theory.targets))
     assert "runge" in run(listed)[1]
     code, says = run(named)
-    assert code == 0 and outputs(page)[0].partition(" lies in")[0] in says
+    assert code == 0
+    shown, found = (re.match(r"(PROVED .*) lies in \[(.*), (.*)\]", text) for text in
+                    (outputs(page)[0], says))  # fmt: skip
+    assert shown[1] == found[1]
+    assert max(float(shown[2]), float(found[2])) <= min(float(shown[3]), float(found[3]))
 
 
 def test_a_theorem(capsys, restored):
