@@ -107,8 +107,8 @@ def _parts(found: dict) -> list[str]:
     ]
 
 
-def write_table(found: dict) -> None:
-    """Replace the part of the README between the marks."""
+def body(found: dict) -> list[str]:
+    """What stands in the README between the marks."""
     m = found["machine"]
     loads = [r["load"] for runs in found["ours"].values() for r in runs]
     note = (
@@ -116,8 +116,12 @@ def write_table(found: dict) -> None:
         f"{m['python']}, torch {m['torch']}; load average before the runs {min(loads):.1f} to "
         f"{max(loads):.1f}. Seconds: median (least to most) of {len(found['startup'])}."
     )
-    body = ["", note, "", *_ours(found), *_peer(found), *_parts(found)]
-    README.write_text(between(README.read_text(), body))
+    return ["", note, "", *_ours(found), *_peer(found), *_parts(found)]
+
+
+def write_table(found: dict) -> None:
+    """Replace the part of the README between the marks."""
+    README.write_text(between(README.read_text(), body(found)))
 
 
 def between(text: str, lines: list[str]) -> str:
