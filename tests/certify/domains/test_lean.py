@@ -31,6 +31,7 @@ def slope(rng, order, shape):
     """A random bound, and a true function within it: its value at t, entry by entry."""
     coef = rng.normal(size=(order + 1, 1, *shape)) * 10.0 ** rng.uniform(-8, 4)
     rem = np.abs(rng.normal(size=(1, *shape))) * 10.0 ** rng.uniform(-16, 1)
+    rem *= rng.random() < 0.7  # without errors, those of rounding are seen
     sign = np.vectorize(Fraction)(rng.choice([-1.0, 0.25, 1.0], shape))
     exact, off = np.vectorize(Fraction)(coef), np.vectorize(Fraction)(rem[0])
     # Of the largest entry of a row alone: its norm is as small as its entries allow.
@@ -76,6 +77,8 @@ def test_linear_maps(seed, order):
     d = float(rng.choice([1.0, 3.0, -1e-300]))
     exact, scale = np.vectorize(Fraction)(w), np.vectorize(Fraction)(s)
     holds(lean.affine(Affine(w, s, d, None), x), lambda t: value(t) @ exact.T * scale / Fraction(d))
+    y, other = slope(rng, order, (2, 4))
+    holds(lean.affine(Affine(None, s, d, None), y), lambda t: other(t) * scale / Fraction(d))
     index = rng.integers(-1, 6, (3, 2))
 
     def picked(t):
