@@ -31,6 +31,7 @@ class Expansion:
         error: bound on the sum over k of |a_k - exact a_k| reach**k.
         slope: bound on |f'| over [lo, hi].
         last: bound on |f^(order+1)| / (order+1)! over [lo, hi].
+        range: of f over [lo, hi], where it comes for nothing.
     A bound that is not known is inf.
     """
 
@@ -38,6 +39,7 @@ class Expansion:
     error: Tensor
     slope: Tensor
     last: Tensor
+    range: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,11 +315,11 @@ def tabulated(function: Function) -> Smooth:
     def expand(order: int, c: Tensor, reach: Tensor, lo: Tensor, hi: Tensor) -> Expansion:
         table = tables.covering(function, order, lo, hi)
         a, value_error, slope_error = tables.expand(table, order, c)
-        slope, last, _, _ = tables.extremes(table, lo, hi)
+        slope, last, *ends = tables.extremes(table, lo, hi)
         # sum over k >= 1 of reach**k <= order * reach * max(1, reach)**(order - 1).
         growth = order * reach * repeated(reach.clamp(min=1), order)
         error = up(value_error + slope_error * growth, order + 6)
-        return Expansion(a, unknown(error), slope, last)
+        return Expansion(a, unknown(error), slope, last, tables.beyond(function, lo, hi, *ends))
 
     return Smooth(expand, bounds)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from certify.domains import norms
-from certify.rounding import above, no_nan
+from certify.domains import ends, norms
+from certify.rounding import above, no_nan, outward, up
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +22,9 @@ class TaylorModel:
 
     total, where known, bounds the sum of the errors along the last axis: a row of slopes s takes
     errors e to at most ||s|| ||e||, far less than max |s_i| ||e|| times the root of the length.
+
+    own says that lo and hi know hardly more than the polynomial with its remainder does, so that
+    what comes next may take its range from there. False is always right.
 
     row, for a shape (..., n, 1, 1), the operands of a product entry by entry, is norm and total
     along the axis of length n, shaped (..., ): rows survive such products. None means unknown.
@@ -36,6 +39,7 @@ class TaylorModel:
     cut: Tensor | None = None
     total: Tensor | None = None
     row: tuple[Tensor, Tensor | None] | None = None
+    own: bool = False
 
 
 def settled(
@@ -46,6 +50,8 @@ def settled(
     norm: Tensor,
     made: Tensor,
     cut: Tensor | None = None,
+    *,
+    own: bool = False,
 ) -> TaylorModel:
     """Replace what overflowed by "nothing is known", then by the range where that is known."""
     if not torch.isfinite((hi - lo).sum()):
@@ -61,8 +67,14 @@ def settled(
         rem = torch.where(lost, torch.where(known, radius, math.inf), rem)
         norm = torch.where(any_of_row(lost), norms.rows(rem), norm)
         made = torch.where(lost, rem, made)
-        cut = lost if cut is None else cut | lost
-    return TaylorModel(coef, rem, lo, hi, norm, made, cut)
+        cut, own = lost if cut is None else cut | lost, False
+    return TaylorModel(coef, rem, lo, hi, norm, made, cut, own=own)
+
+
+def spread(coef: Tensor, rem: Tensor) -> tuple[Tensor, Tensor]:
+    """The range of p + d, |d| <= rem, that any polynomial has: c_0 -+ (sum of |c_j| + rem)."""
+    width = up(coef[1:].abs().sum(0) + rem, coef.shape[0])
+    return outward(coef[0], coef[0], width)
 
 
 def any_of_row(mask: Tensor) -> Tensor:
@@ -77,7 +89,4 @@ def most_of_row(x: Tensor) -> Tensor:
 
 def centered(x: TaylorModel) -> tuple[Tensor, Tensor]:
     """The range as mid +- radius, radius rounded up; (0, inf) where it is not finite."""
-    mid = x.lo / 2 + x.hi / 2
-    radius = above(torch.maximum(above(x.hi - mid), above(mid - x.lo)))
-    bad = ~torch.isfinite(radius)
-    return mid.masked_fill(bad, 0.0), radius.masked_fill(bad, math.inf)
+    return ends.centered(x.lo, x.hi)

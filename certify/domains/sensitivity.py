@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,11 +11,11 @@ from torch import Tensor
 from certify.domains import jacobian
 from certify.domains.adjoint import Trace
 from certify.domains.bottlenecks import Block
+from certify.domains.ends import centered
 from certify.domains.expansions import Kinked, derivative, rule
 from certify.domains.jacobian import Jacobian
 from certify.domains.taylor import TaylorModel
 from certify.graph import Add, Affine, Apply, Gather, Graph, Matmul
-from certify.rounding import above
 
 
 def block_jacobian(graph: Graph, part: Block, trace: Trace, start: TaylorModel) -> Jacobian:
@@ -47,7 +46,7 @@ def block_jacobian(graph: Graph, part: Block, trace: Trace, start: TaylorModel) 
             case Add():
                 out = jacobian.add(*x, rows)
             case Matmul():
-                left, right = (centered(trace.tubes[i]) for i in node.inputs)
+                left, right = (centered(trace.tubes[i].lo, trace.tubes[i].hi) for i in node.inputs)
                 out = jacobian.matmul(*x, left, right, rows)
             case Apply():
                 out = jacobian.apply(slope(node.primitive, trace, first), x[0])
@@ -61,14 +60,6 @@ def block_jacobian(graph: Graph, part: Block, trace: Trace, start: TaylorModel) 
     return values[part.end]
 
 
-def centered(x: TaylorModel) -> tuple[Tensor, Tensor]:
-    """The range as mid +- radius, radius rounded up; (0, inf) where it is not finite."""
-    mid = x.lo / 2 + x.hi / 2
-    radius = above(torch.maximum(above(x.hi - mid), above(mid - x.lo)))
-    bad = ~torch.isfinite(radius)
-    return mid.masked_fill(bad, 0.0), radius.masked_fill(bad, math.inf)
-
-
 def slope(node: Apply, trace: Trace, number: int) -> tuple[Tensor, Tensor]:
     """Center and radius of the derivative over a tube."""
     how, tube = rule(node.function), trace.tubes[number]
@@ -79,4 +70,4 @@ def slope(node: Apply, trace: Trace, number: int) -> tuple[Tensor, Tensor]:
         return (low + high) / 2, (high - low).abs() / 2
     steep = trace.domain.smooth(derivative(how), tube)
     lo, hi = trace.domain.range(steep)
-    return centered(replace(steep, lo=lo, hi=hi))
+    return centered(lo, hi)

@@ -24,8 +24,17 @@ def tails(magnitude: Tensor) -> Tensor:
 
     Magnitudes are summed by degree before.
     """
-    sums = magnitude.flip(0).cumsum(0).flip(0)
-    return torch.cat([up(sums, magnitude.shape[0]), torch.zeros_like(sums[:1])])
+    return up(_tails(magnitude), magnitude.shape[0])
+
+
+def _tails(magnitude: Tensor) -> Tensor:
+    """The same, not rounded up. Row by row: cumsum takes three times as long."""
+    count, shape = magnitude.shape[0], magnitude.shape[1:]
+    sums = torch.empty((count + 1, *shape), dtype=magnitude.dtype, device=magnitude.device)
+    sums[count] = 0.0
+    for m in range(count - 1, -1, -1):
+        torch.add(sums[m + 1], magnitude[m], out=sums[m])
+    return sums
 
 
 def span(coef: Tensor, basis: Basis) -> tuple[Tensor, Tensor]:
@@ -74,7 +83,8 @@ def compose(taylor: Tensor, h: Tensor, reach: Tensor, basis: Basis) -> tuple[Ten
     and is carried along like them. All terms are >= 0: one `up` at the end covers every rounding.
     """
     top, order = taylor.shape[0] - 1, basis.order
-    s = tails(basis.by_degree(h.abs())[1:])  # s[j] bounds the |h_i| of degrees >= j + 1
+    s = _tails(basis.by_degree(h.abs())[1:])  # s[j] bounds the |h_i| of degrees >= j + 1
+    s += gamma(basis.terms + 2) * s[:1]  # each of the sums below is of |q_a| times one s[j]
     q, degree = taylor[top:], 0
     error = torch.full_like(reach, TINY)
     ops = 0
@@ -82,18 +92,17 @@ def compose(taylor: Tensor, h: Tensor, reach: Tensor, basis: Basis) -> tuple[Ten
         keep = order - (top - i)
         shape = (basis.count(keep), *q.shape[1:])
         new = torch.zeros(shape, dtype=q.dtype, device=q.device)
-        new[0] = taylor[top - i]
+        new[0] = taylor[top - i]  # only copied: no rounding
         for step in plan(basis.variables, degree, 1, order, keep):
             add_product(new, step, q, h)
         mq = Basis(basis.variables, degree).by_degree(q.abs())
-        n = degree + 1
-        # Degree a of q meets those degrees j of h with a + j > keep, that is j >= keep - a + 1.
-        dropped = (mq * s[keep - n + 1 : keep + 1].flip(0)).sum(0)
-        rounding = (mq.sum(0) * s[0]).mul_(gamma(basis.terms + 2))  # new[0] is only copied
-        error = (error * reach).add_(dropped).add_(rounding).add_(TINY)
-        ops += 2 * n + 8 + q.shape[0]
+        error = (error * reach).add_(TINY)
+        for a in range(degree + 1):
+            # Degree a of q meets those degrees j of h with a + j > keep, that is j >= keep - a + 1.
+            error.addcmul_(mq[a], s[keep - a])
+        ops += 2 * degree + 10 + q.shape[0]
         q, degree = new, keep
-    return q, up(error, ops + h.shape[0])
+    return q, up(error, ops + 2 * h.shape[0] + 4)
 
 
 def matmul(a: Tensor, b: Tensor, basis: Basis) -> tuple[Tensor, Tensor]:
@@ -125,7 +134,7 @@ def matmul(a: Tensor, b: Tensor, basis: Basis) -> tuple[Tensor, Tensor]:
     dropped = 0.0
     if order:
         degrees = basis.by_degree(a.abs())[1:]
-        cut = tails(basis.by_degree(b.abs()))[1 : order + 1]
+        cut = _tails(basis.by_degree(b.abs()))[1 : order + 1]
         left = torch.cat(degrees.unbind(), dim=-1)
         dropped = left @ torch.cat(cut.flip(0).unbind(), dim=-2)
     x, y = a[0].abs(), b[0].abs()

@@ -29,7 +29,7 @@ from certify.domains import ends, norms, series
 from certify.domains.basis import Basis
 from certify.domains.ends import as_tensor
 from certify.domains.expansions import Kinked, Smooth, rule
-from certify.domains.model import TaylorModel, any_of_row, centered, most_of_row, settled
+from certify.domains.model import TaylorModel, any_of_row, centered, most_of_row, settled, spread
 from certify.graph import Affine, Apply, Gather, Shape
 from certify.rounding import (
     TINY,
@@ -81,12 +81,12 @@ class Taylor:
         shaped = (len(boxes), *shape)
         rem = rem.reshape(shaped)
         box = lo.reshape(shaped), hi.reshape(shaped)
-        return TaylorModel(coef.reshape(-1, *shaped), rem, *box, norms.rows(rem))
+        return TaylorModel(coef.reshape(-1, *shaped), rem, *box, norms.rows(rem), own=True)
 
     def gather(self, node: Gather, x: TaylorModel) -> TaylorModel:
         """Exact."""
         size, shape = x.rem[0].numel(), node.index.shape
-        pick, zero = _places(node, size)
+        pick, zero = places(node, size)
 
         def move(t: Tensor, lead: int) -> Tensor:
             if pick is not None:
@@ -104,7 +104,7 @@ class Taylor:
         if rows is not None:
             row = norms.gathered(rows, before, rem.flatten(-3), x.norm), None
         parts = move(x.coef, 2), rem, move(x.lo, 1), move(x.hi, 1), norm
-        return TaylorModel(*parts, total=total, row=row)
+        return TaylorModel(*parts, total=total, row=row, own=x.own)
 
     def affine(self, node: Affine, x: TaylorModel) -> TaylorModel:
         """Each coefficient is an exact linear image, computed with n products a row.
@@ -113,17 +113,14 @@ class Taylor:
         others err by gamma(n) |W| |c_j|. Scale, divisor and bias round once more each.
         """
         coef, rem, norm = x.coef, x.rem, x.norm
-        width = torch.maximum(x.lo.abs(), x.hi.abs())
-        mid, radius = centered(x)
         n, made = 0, torch.zeros((), dtype=rem.dtype, device=rem.device)
         if node.weight is not None:
             w = as_tensor(node.weight, rem)
-            n = int((w != 0).sum(1).max()) if w.numel() else 0
+            n = _terms(node)
             first, made = accurate_product(coef[0], w)
-            slopes = coef[1:].abs().sum(0)
-            coef, mid = coef @ w.T, mid @ w.T
+            rem, slopes = torch.stack([rem, coef[1:].abs().sum(0)]) @ w.abs().T
+            coef = coef @ w.T
             coef[0] = first
-            rem, slopes, radius, width = torch.stack([rem, slopes, radius, width]) @ w.abs().T
             made = made + gamma(n + 1) * slopes
             stretch, row_norms = norms.spectral(node)
             # Cauchy-Schwarz: entry i of W e is at most ||W_i|| ||e||; Hoelder: max |W_i| ||e||_1.
@@ -133,36 +130,41 @@ class Taylor:
             norm = norm * stretch
         if node.scale is not None:
             s = as_tensor(node.scale, rem)
-            coef, mid = coef * s, mid * s
-            rem, made, radius, width = (
-                rem * s.abs(),
-                made * s.abs(),
-                radius * s.abs(),
-                width * s.abs(),
-            )
+            coef, rem, made = coef * s, rem * s.abs(), made * s.abs()
             norm = norm * most_of_row(s.abs().expand(rem.shape))
         if node.divisor != 1:
-            coef, mid, d = coef / node.divisor, mid / node.divisor, abs(node.divisor)
+            coef, d = coef / node.divisor, abs(node.divisor)
             # What underflowed above is stretched by a small divisor: TINY joins before.
-            rem, made, radius, width, norm = (
-                (bound + TINY) / d for bound in (rem, made, radius, width, norm)
-            )
-        made = made + gamma(3) * coef.abs().sum(0)
+            rem, made, norm = ((bound + TINY) / d for bound in (rem, made, norm))
+        size, first = coef[1:].abs().sum(0), coef[0]
+        made = made + gamma(3) * (size + first.abs())
         if node.bias is not None:
             b = as_tensor(node.bias, rem)
             if coef is x.coef:
                 coef = coef.clone()
             coef[0] += b
-            mid = mid + b
-            made, width = made + U * coef[0].abs(), width + b.abs()
+            made = made + U * coef[0].abs()
         ops = 2 * n + 2 * x.coef.shape[0] + 16
         made = up(made, ops)
-        norm = up(norm + norms.rows(made), ops)
-        lo, hi = outward(mid, mid, up(radius + gamma(n + 6) * width, ops))
+        norm, rem = up(norm + norms.rows(made), ops), up(rem + made, ops)
+        lo, hi, own = self._image(node, x, coef, size, rem)
+        return settled(coef, rem, lo, hi, norm, made, own=own)
+
+    def _image(
+        self, node: Affine, x: TaylorModel, coef: Tensor, size: Tensor, rem: Tensor
+    ) -> tuple[Tensor, Tensor, bool]:
+        """The range of an affine map: of its polynomial, where the input's is no better either.
+
+        A polynomial's own range keeps correlation: sum_j |W c_j| <= |W| sum_j |c_j|.
+        """
+        if x.own:
+            lo, hi = outward(coef[0], coef[0], up(size + rem, coef.shape[0]))
+        else:
+            lo, hi = ends.middle(node, x.lo, x.hi)
         if ends.positive(node) or not torch.isfinite((hi - lo).sum()):
             low, high = ends.affine(node, x.lo, x.hi)
-            lo, hi = torch.fmax(lo, low), torch.fmin(hi, high)
-        return settled(coef, up(rem + made, ops), lo, hi, norm, made)
+            return torch.fmax(lo, low), torch.fmin(hi, high), False
+        return lo, hi, x.own
 
     def add(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
         """One rounding in each coefficient."""
@@ -170,7 +172,8 @@ class Taylor:
         rounding = up(U * coef.abs().sum(0), coef.shape[0] + 2)
         rem = up(x.rem + y.rem + rounding, 4)
         norm = up(x.norm + y.norm + norms.rows(rounding), 4)
-        return settled(coef, rem, below(x.lo + y.lo), above(x.hi + y.hi), norm, rounding)
+        bounds = below(x.lo + y.lo), above(x.hi + y.hi)
+        return settled(coef, rem, *bounds, norm, rounding, own=x.own and y.own)
 
     def matmul(self, x: TaylorModel, y: TaylorModel) -> TaylorModel:
         """(p + r)(q + s) = pq + p s + r q + r s; pq is cut at degree K."""
@@ -189,10 +192,14 @@ class Taylor:
         norm = (mx @ y.norm.unsqueeze(-1) + x.rem @ lengths.unsqueeze(-1)).squeeze(-1)
         made = up(dropped, ops)
         norm = up(norm + norms.rows(made), 2 * ops)
-        (a, r), (b, s) = centered(x), centered(y)
-        mid, a, b = times(a, b), a.abs(), b.abs()
-        error = up(times(a, s) + times(r, b + s) + gamma(n + 2) * times(a, b), 2 * ops)
-        out = settled(coef, rem, *outward(mid, mid, error), norm, made)
+        if x.own and y.own:
+            bounds = spread(coef, rem)
+        else:
+            (a, r), (b, s) = centered(x), centered(y)
+            mid, a, b = times(a, b), a.abs(), b.abs()
+            error = up(times(a, s) + times(r, b + s) + gamma(n + 2) * times(a, b), 2 * ops)
+            bounds = outward(mid, mid, error)
+        out = settled(coef, rem, *bounds, norm, made, own=x.own and y.own)
         if x.row is None or y.row is None or times is not torch.mul:
             return out
         # Errors p s + r (q + s) and made, along a row: || p s || <= max |p| || s ||, and their sum
@@ -247,13 +254,17 @@ class Taylor:
         total = None
         if rem.ndim > 1:
             total = up(norms.rows(e.slope) * x.norm + made.sum(-1), made.shape[-1] + 4)
-        flo, fhi = no_nan(*how.range(torch.maximum(plo, x.lo), torch.minimum(phi, x.hi)))
+        image = e.range if x.own else None
+        if image is None:
+            image = how.range(torch.maximum(plo, x.lo), torch.minimum(phi, x.hi))
+        flo, fhi = no_nan(*image)
         # The range bounds the error too: |v - p| <= max(fhi - min p, max p - flo), and p its.
         sink, rise = series.span(coef, self.basis)
         low, high = below(coef[0] - sink), above(coef[0] + rise)
         rem = torch.fmin(rem, above(torch.maximum(fhi - low, high - flo)))
-        flo = torch.fmax(flo, below(low - rem))
-        fhi = torch.fmin(fhi, above(high + rem))
+        low, high = below(low - rem), above(high + rem)
+        flo, fhi = torch.fmax(flo, low), torch.fmin(fhi, high)
+        own = bool((high - low <= 2 * (fhi - flo)).all())
         # Where the polynomial is of no use, the constant (flo + fhi) / 2 takes its place.
         mid = flo / 2 + fhi / 2
         radius = above(torch.maximum(above(fhi - mid), above(mid - flo)))
@@ -264,7 +275,7 @@ class Taylor:
             rem, made = torch.where(cut, radius, rem), torch.where(cut, radius, made)
             norm = torch.where(any_of_row(cut), norms.rows(rem), norm)
             total = None
-        return replace(settled(coef, rem, flo, fhi, norm, made, cut), total=total)
+        return replace(settled(coef, rem, flo, fhi, norm, made, cut, own=own), total=total)
 
     def kinked(self, how: Kinked, x: TaylorModel) -> TaylorModel:
         """f(v) is within e of s v + m; s p + m is the new polynomial, |s| rem + e its remainder.
@@ -289,7 +300,7 @@ class Taylor:
         high = torch.where(across, high.clamp(min=0), high)
         if {how.left, how.right} - {-1.0, 0.0, 1.0}:  # other slopes round
             low, high = below(low), above(high)
-        return settled(coef, rem, low, high, norm, made)
+        return settled(coef, rem, low, high, norm, made, own=x.own and not bool(across.any()))
 
     def within(self, x: TaylorModel, bound: float, length: float) -> TaylorModel:
         """x, of which it is known from elsewhere that no entry exceeds `bound` in size, and no
@@ -299,6 +310,8 @@ class Taylor:
         ends. Where the polynomial is of no use the middle of the range takes its place. The errors
         v - p of a row have at most the length of v and that of p together.
         """
+        if bool(((x.lo >= -bound) & (x.hi <= bound)).all() & (x.norm <= length).all()):
+            return x  # nothing new
         lo, hi = x.lo.clamp(min=-bound), x.hi.clamp(max=bound)
         sink, rise = series.span(x.coef, self.basis)
         low, high = below(x.coef[0] - sink), above(x.coef[0] + rise)
@@ -309,7 +322,7 @@ class Taylor:
         if not bool(cut.any()):
             whole = up(norms.rows(series.size(x.coef)) + length, 4)
             norm = torch.fmin(torch.fmin(x.norm, norms.rows(rem)), whole)
-            return replace(x, rem=rem, lo=lo, hi=hi, norm=norm)
+            return replace(x, rem=rem, lo=lo, hi=hi, norm=norm, own=False)
         coef = x.coef.masked_fill(cut, 0.0)
         coef[0] = torch.where(cut, mid, coef[0])
         rem = torch.where(cut, radius, rem)
@@ -340,6 +353,12 @@ class Taylor:
 
 
 @functools.lru_cache(maxsize=4096)
+def _terms(node: Affine) -> int:
+    """The most weights in a row that are not 0."""
+    return int((node.weight != 0).sum(1).max()) if node.weight.size else 0
+
+
+@functools.lru_cache(maxsize=4096)
 def _rows(node: Gather) -> Gather | None:
     """A gather to shape (..., n, 1, 1), without the last two axes; None for other shapes."""
     shape = node.index.shape
@@ -349,7 +368,7 @@ def _rows(node: Gather) -> Gather | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _places(node: Gather, size: int) -> tuple[Tensor | None, Tensor | None]:
+def places(node: Gather, size: int) -> tuple[Tensor | None, Tensor | None]:
     """Flat places to read, None for a mere reshape; and where to put zeros, None for nowhere."""
     flat = torch.from_numpy(node.index.reshape(-1))
     if flat.numel() == size and bool((flat == torch.arange(size)).all()):

@@ -12,6 +12,7 @@ from torch import Tensor
 from certify.domains import norms
 from certify.domains.adjoint import Trace, output_error, weighted_error
 from certify.domains.expansions import Kinked, Smooth, rule
+from certify.domains.lean import Slope
 from certify.domains.taylor import Taylor, TaylorModel
 from certify.float32.deviation import Deviation, Pair, bent
 from certify.graph import Apply, Graph, Matmul, Node, Rounded, enclose
@@ -29,7 +30,7 @@ class Executions(Trace):
         super().__init__(order, forward)
         self.graph = graph
         self.level: Tensor | None = None
-        self.slopes: dict[tuple[int, Smooth], TaylorModel] = {}
+        self.slopes: dict[tuple[int, Smooth], Slope] = {}
         curved = [n for n in graph.nodes if isinstance(n.primitive, Apply | Matmul)]
         self.readers = Counter(i for node in curved for i in node.inputs)
         self.passes = 0
@@ -46,7 +47,7 @@ class Executions(Trace):
             return self._sharper(number, value)
         return None
 
-    def slope(self, argument: int, how: Smooth) -> TaylorModel:
+    def slope(self, argument: int, how: Smooth) -> Slope:
         """f' over the tube of a value, computed once."""
         key = argument, how
         if key not in self.slopes:
@@ -102,9 +103,9 @@ class _Repeated(Trace):
         super().__init__(trace.domain.order, trace.domain)
         self.made = _Lazy(lambda i: (_over(trace.made[i][0], times), None))
         self.tubes = _Lazy(lambda i: _over_model(trace.tubes[i], times))
-        self._slopes = lambda argument, how: _over_model(trace.slope(argument, how), times)
+        self._slopes = lambda argument, how: _over_slope(trace.slope(argument, how), times)
 
-    def slope(self, argument: int, how: Smooth) -> TaylorModel:
+    def slope(self, argument: int, how: Smooth) -> Slope:
         """As the trace has it."""
         return self._slopes(argument, how)
 
@@ -126,6 +127,10 @@ def _over(t: Tensor | None, times: int, lead: int = 0) -> Tensor | None:
 def _over_model(x: TaylorModel, times: int) -> TaylorModel:
     parts = [_over(t, times) for t in (x.rem, x.lo, x.hi, x.norm)]
     return TaylorModel(_over(x.coef, times, 1), *parts)
+
+
+def _over_slope(x: Slope, times: int) -> Slope:
+    return Slope(_over(x.coef, times, 1), _over(x.rem, times), _over(x.norm, times))
 
 
 def deviation(graph: Graph, boxes: Tensor, *, order: int = 8, back: int = 2) -> Tensor:

@@ -95,7 +95,8 @@ def random_model(ref, rng, order, shape, times=None, spread=PLAIN):
     if rng.random() < 0.6:
         norm = tensor([root(s) for s in longest]).reshape(norm.shape)
     ends = (tensor(e).reshape(1, *shape) for e in (lo, hi))
-    model = TaylorModel(tensor(coef)[:, None], rem, *ends, norm)
+    own = rng.random() < 0.5  # what follows may take its range from the polynomial, or not
+    model = TaylorModel(tensor(coef)[:, None], rem, *ends, norm, own=own)
     return model, Sample(times, p, v)
 
 
