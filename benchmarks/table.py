@@ -9,7 +9,6 @@ from statistics import median
 from benchmarks.instances import INSTANCES
 
 README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -124,13 +123,14 @@ def write_table(found: dict) -> None:
     README.write_text(between(README.read_text(), body(found)))
 
 
-def between(text: str, lines: list[str]) -> str:
-    """The text with these lines between its marks.
+def between(text: str, lines: list[str], name: str = "results") -> str:
+    """The text with these lines between its two marks of a name.
 
     Raises:
         ValueError: it does not have both marks, once each.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"the marks {BEGIN} and {END} must stand there once each")
-    before, _, rest = text.partition(BEGIN)
-    return before + "\n".join([BEGIN, *lines, END]) + rest.partition(END)[2]
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"the marks {begin} and {end} must stand there once each")
+    before, _, rest = text.partition(begin)
+    return before + "\n".join([begin, *lines, end]) + rest.partition(end)[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.table import BEGIN, END, between
+from benchmarks.table import between
 from benchmarks.verdicts import curves_table, paper_table, zoo_table
 
 
@@ -57,6 +57,9 @@ def test_a_bracket_for_each_seed_and_one_of_the_longest_plateau():
     assert line[:4] == ["scheme-one", "encoder", "4", "fair"]
     assert line[4] == "[0.0123, 0.02]; [0.0637, inf]"
     assert line[5:] == ["REFUTED: 1; UNDECIDED (late): 1", "[0.2, 0.4001]"]
+
+
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END, f"{BEGIN}{END}{BEGIN}"])
