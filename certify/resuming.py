@@ -42,7 +42,7 @@ from theory.files import alone, destination, replace_file
 FORMAT = b"certify-state/1"
 LINE = re.compile(rb"certify-state/1 ([0-9a-f]{64})\n")
 MOST_BYTES = 4 << 30
-MOST_SEARCHES = 8
+MOST_SEARCHES = 4096  # one for every output, and a few
 SAVE_EVERY = 2.0  # seconds between two writings
 SPAN = 2.0  # seconds that one step of a kept search should take at most
 SHARE = 4  # a file that takes long to write is written less often: a fifth of the time at most

@@ -7,6 +7,7 @@ output by itself, C2 and C3 for outputs that a target wants free of each other, 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -20,6 +21,7 @@ from theory.functions import x as VARIABLE
 from theory.theorems.e_smooth import smoothness
 from theory.windows import Pair
 
+ROUGHNESS = "constant", "analytic", "piecewise analytic", "unknown"
 POSITIVE = {"exp", "sigmoid", "softplus"}  # at every real argument
 NEED_POSITIVE = {"log", "sqrt", "reciprocal", "rsqrt"}
 
@@ -59,7 +61,40 @@ def structure(graph: Graph) -> Structure:
             if _defined_everywhere(graph)
             else "unknown"
         )
-    return Structure(kind, _readout(graph, value))
+    return Structure(kind, _readout(graph, value)[0])
+
+
+def joined(graph: Graph, parts: Sequence[Structure]) -> Structure:
+    """The same of all outputs together; `parts` are those of each, in order.
+
+    The whole is no smoother than its roughest output. A readout is that of all outputs: every
+    one of them behind a head, or every one in a row of `rows`.
+    """
+    kind = max((part.smoothness for part in parts), key=ROUGHNESS.index)
+    found = {(p.readout.features, p.readout.head) for p in parts if p.readout is not None}
+    bare = sum(map(len, rows(graph))) == len(parts)
+    alike = len(found) == 1 and all(p.readout is not None for p in parts)
+    (features, head), *_ = found or {(0, False)}
+    return Structure(kind, Readout(features, head) if alike and (head or bare) else None)
+
+
+def rows(graph: Graph) -> list[tuple[int, ...]]:
+    """Entries of the output "model" that are, together and each once, all features of a row made
+    by a LayerNorm without head: theorem C2 speaks of such outputs."""
+    value = graph.outputs["model"]
+    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for number in range(math.prod(graph.shape(value))):
+        readout, place = _readout(graph, value, number)
+        if readout is not None and not readout.head:
+            node, entry = place
+            row, feature = divmod(entry, readout.features)
+            found.setdefault((node, row), []).append((feature, number))
+    whole = [
+        tuple(number for _, number in members)
+        for (node, _), members in found.items()
+        if sorted(f for f, _ in members) == list(range(graph.shape(node)[-1]))
+    ]
+    return sorted(whole)
 
 
 def _defined_everywhere(graph: Graph) -> bool:
@@ -97,16 +132,20 @@ def _sign(node: Node, of: list[int]) -> int:
     return max(of) if min(of) and not isinstance(node.primitive, Matmul) else min(of)
 
 
-def _readout(graph: Graph, value: int) -> Readout | None:
-    """Walk back from the output through linear maps; the output is gain z + offset."""
-    entry, gain, offset, head = 0, Fraction(1), Fraction(0), False
+Place = tuple[int, int]  # number of a value, and flat number of an entry
+
+
+def _readout(graph: Graph, value: int, entry: int = 0) -> tuple[Readout | None, Place]:
+    """Walk back from an output through linear maps; the output is gain z + offset, and z, an entry
+    of what a LayerNorm makes, is where the walk ends."""
+    gain, offset, head, nothing = Fraction(1), Fraction(0), False, (None, (0, 0))
     while value:
         node = graph.nodes[value - 1]
         match node.primitive:
             case Gather(index):
                 entry = int(index.reshape(-1)[entry])
                 if entry < 0:
-                    return None
+                    return nothing
             case Affine(None, scale, divisor, bias):
                 offset += gain * _at(bias, node.shape, entry, 0.0)
                 gain *= _at(scale, node.shape, entry, 1.0) / Fraction(divisor)
@@ -114,11 +153,12 @@ def _readout(graph: Graph, value: int) -> Readout | None:
                 head, entry = True, entry // weight.shape[0] * weight.shape[1]
             case Matmul() if is_layer_norm(graph, value):
                 features = node.shape[-1]
-                return Readout(features, head, None if head else _range(features, gain, offset))
+                bounds = None if head else _range(features, gain, offset)
+                return Readout(features, head, bounds), (value, entry)
             case _:
-                return None
+                return nothing
         value = node.inputs[0]
-    return None
+    return nothing
 
 
 def _at(part: np.ndarray | None, shape: tuple[int, ...], entry: int, default: float) -> Fraction:
