@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from certify.certificate import ALL
 from certify.errors import BadRequest
 from certify.goal import Goal
 from certify.run import Limits
 from theory.norms import NORMS
 
 MOST_CELLS = 100_000
-ALL = "all"  # every output, together
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,14 @@ class Options:
         return f"||{term}||_{self.norm}" if self.output == ALL else f"|{term}|"
 
     @property
+    def measure(self) -> str:
+        """The norm by its name."""
+        return "max norm" if self.norm == "max" else f"{self.norm}-norm"
+
+    @property
     def subject(self) -> str:
         """What varies, and that it does."""
-        norm = f", in the {self.norm} norm," if self.output == ALL else ""
+        norm = f", in the {self.measure}," if self.output == ALL else ""
         return f"output{'s' if norm else ''}{norm} var{'y' if norm else 'ies'}"
 
     @property

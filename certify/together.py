@@ -224,6 +224,7 @@ def _brackets(
     witness = best.witness
     if squares and square[0] >= Fraction(best.sup[0]) ** 2:
         witness = squares.known.witness
+    totals = [tuple(part.target_total.tolist()) for part in parts]
     per_cell = squares.known.cell_sup.T.tolist() if squares else None
     return Brackets(
         sup,
@@ -234,7 +235,7 @@ def _brackets(
         on_cells("variation", apart_on(MODEL)),
         on_cells("target_variation", apart_on(TARGET)),
         hull("target_inner"),
-        torch.tensor(bracket(norm, [tuple(part.target_total.tolist()) for part in parts])).double(),
+        torch.tensor(bracket(norm, totals), dtype=torch.float64),
     )
 
 
