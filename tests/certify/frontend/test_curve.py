@@ -134,3 +134,26 @@ def test_files_that_are_no_inputs(tmp_path):
         straight(good, bad)
     with pytest.raises(UnreadableFile, match="cannot be read"):
         straight(good, tmp_path / "none.json")
+
+
+class WithConstant(Tokens):
+    """A start token that does not depend on the input stands beside what does."""
+
+    def forward(self, x):
+        start = torch.tensor([[0.25, -1.0]], dtype=torch.float64)
+        return self.norm(torch.tanh(self.mix(torch.cat([x.flatten(1)[:, :2], start], 1))))
+
+
+def test_a_constant_does_not_depend_on_the_curve(tmp_path):
+    """Its zeros are gathered from t: read off the curve, each block of a deep model that uses it
+    would hold the whole curve, and lack what that starts from."""
+    path = tmp_path / "constant.pt"
+    certify.export(WithConstant().double().eval(), torch.zeros(1, 2, 2, dtype=torch.float64), path)
+    model = certify.load(path)
+    blank = [n for n in model.graph.nodes if (getattr(n.primitive, "index", None) is not None
+             and (n.primitive.index < 0).all())]  # fmt: skip
+    assert blank
+    nodes = along(model, curve(CURVE)).graph.nodes
+    found = [n for n in nodes if getattr(n.primitive, "index", None) is not None
+             and (n.primitive.index < 0).all()]  # fmt: skip
+    assert len(found) == len(blank) and all(n.inputs == (0,) for n in found)
