@@ -136,7 +136,10 @@ class StateFile:
 def engine_digest() -> str:
     """Of the sources that compute bounds: what a mistake of theirs left must not outlive it."""
     here, theory = Path(certify.__file__).parent, Path(theory_functions.__file__).parent
-    names = "graph", "normalized", "rounding", "search", "run", "witnesses", "slopes", "derivative"
+    names = (
+        "graph", "normalized", "rounding", "search", "squares", "run", "witnesses", "slopes",
+        "derivative",
+    )  # fmt: skip
     sources = [here / f"{name}.py" for name in names]
     sources += sorted((here / "domains").glob("*.py"))
     sources += [theory / f"{name}.py" for name in ("arb", "functions", "intervals", "polynomials")]
@@ -168,6 +171,10 @@ def problem_digest(problem: Problem) -> str:
     digest = hashlib.sha256()
 
     def note(value: Any) -> None:
+        if isinstance(value, tuple) and all(isinstance(part, Graph) for part in value):
+            for part in value:
+                _walk(part, note)
+            return
         if isinstance(value, Tensor):
             value = value.numpy()
         if isinstance(value, np.ndarray):

@@ -21,6 +21,7 @@ from theory.functions import x as VARIABLE
 from theory.theorems.e_smooth import smoothness
 from theory.windows import Pair
 
+Place = tuple[int, int]  # number of a value, and of an entry or a row of it
 ROUGHNESS = "constant", "analytic", "piecewise analytic", "unknown"
 POSITIVE = {"exp", "sigmoid", "softplus"}  # at every real argument
 NEED_POSITIVE = {"log", "sqrt", "reciprocal", "rsqrt"}
@@ -82,7 +83,7 @@ def rows(graph: Graph) -> list[tuple[int, ...]]:
     """Entries of the output "model" that are, together and each once, all features of a row made
     by a LayerNorm without head: theorem C2 speaks of such outputs."""
     value = graph.outputs["model"]
-    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    found: dict[Place, list[tuple[int, int]]] = {}
     for number in range(math.prod(graph.shape(value))):
         readout, place = _readout(graph, value, number)
         if readout is not None and not readout.head:
@@ -90,7 +91,7 @@ def rows(graph: Graph) -> list[tuple[int, ...]]:
             row, feature = divmod(entry, readout.features)
             found.setdefault((node, row), []).append((feature, number))
     whole = [
-        tuple(number for _, number in members)
+        tuple(sorted(number for _, number in members))
         for (node, _), members in found.items()
         if sorted(f for f, _ in members) == list(range(graph.shape(node)[-1]))
     ]
@@ -130,9 +131,6 @@ def _sign(node: Node, of: list[int]) -> int:
             lifted = bias is not None and bool((bias > 0).all())
             return 2 if lifted or (kept and of[0] == 2) else 1
     return max(of) if min(of) and not isinstance(node.primitive, Matmul) else min(of)
-
-
-Place = tuple[int, int]  # number of a value, and flat number of an entry
 
 
 def _readout(graph: Graph, value: int, entry: int = 0) -> tuple[Readout | None, Place]:

@@ -30,7 +30,8 @@ from certify.goal import Brackets
 from certify.options import Options, partition
 from certify.resuming import StateFile, question
 from certify.run import Progress
-from certify.search import MODEL, TARGET, Points, Problem, State
+from certify.search import MODEL, TARGET, Points, State
+from certify.squares import SquaredError
 from certify.structure import joined, rows
 from certify.verdict import plateaus
 from theory.norms import ANYTHING, Exact, bracket, exact
@@ -93,7 +94,7 @@ def check_together(
         clock.ended(parts[-1].outcome.stopped_by)
     squares = far = None
     if options.norm == "2":
-        squares = _squares(model, targets, parts[0].outcome, clock)
+        squares = _squares(model, parts, clock)
         far = far_pairs(parts, max(1.0, options.limits.budget / 10))
     known = _brackets(options.norm, [part.known for part in parts], squares, far)
     outcome = _outcome(parts, squares, known)
@@ -181,21 +182,22 @@ class _Clock:
         self.interrupted |= stopped_by == "interrupt"
 
 
-def _squares(model: Model, targets: Sequence[Target], like: Checked, clock: _Clock) -> Checked:
+def _squares(model: Model, parts: Sequence[Report], clock: _Clock) -> Checked:
     """Search for the square of the error's 2-norm, to a gap that is the one asked for of the norm.
 
     (1 + g)**2 - 1 >= 2 g, and the roots of two numbers differ by at most that of the difference;
     roots are rounded, so the absolute gap is taken a little smaller.
     """
-    limits, told = clock.share()
+    like, (limits, told) = parts[0].outcome, clock.share()
     goal = clock.options.goal
     within = None if goal.within is None else goal.within**2
     goal = replace(
         goal, gap=2 * goal.gap, abs_gap=0.99 * goal.abs_gap**2, within=within, constant=None
     )
     goal = replace(goal, cells=False, plateaus=False)
-    graph = squared_error(model, [target.expression for target in targets])
-    problem = Problem(graph, like.cells, room=limits.memory * 2**20)
+    graph = squared_error(model, [part.target.expression for part in parts])
+    alone = tuple(part.outcome.problem.graph for part in parts)
+    problem = SquaredError(graph, like.cells, room=limits.memory * 2**20, parts=alone)
     found = searched(problem, goal, limits, like.agreement, told)
     clock.ended(found.stopped_by)
     return found

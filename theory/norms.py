@@ -36,7 +36,10 @@ def squares(
     if norm not in NORMS:
         raise ValueError(f"there is no norm {ascii(norm)}")
     low, high = ([square(pair[side]) for pair in entries] for side in (0, 1))
-    return max(*low, also[0]), min(max(high) if norm == "max" else sum(high), also[1])
+    largest = max(high)
+    if norm == "2" and largest < math.inf:
+        largest = sum(high)
+    return max(*low, also[0]), min(largest, also[1])
 
 
 def apart(one: Sequence[Pair], other: Sequence[Pair]) -> Fraction:
