@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from certify.options import Options
 from certify.report.data import as_data
 from certify.report.text import render
 from certify.run import Limits
+from certify.search import assess
 from certify.structure import rows
 from certify.verdict import Verdict
 from theory.several import find_target_of
@@ -358,3 +360,13 @@ def test_a_scheme_has_an_entry_for_each_output():
     for number in range(2):
         found = find_target_of("scheme-one", 4, None, number)
         assert found.text.replace(" ", "") == f"(x{number + 1}+x{number + 3})"
+
+
+def test_the_sum_of_squares_travels_to_other_processes(plane):
+    """Pickled and read back, it encloses the same."""
+    problem = plane[2]["2"].together.squares.problem
+    box, cell = problem.cells, torch.arange(len(problem.cells))
+    one = assess(problem, box, cell)
+    other = assess(pickle.loads(pickle.dumps(problem)), box, cell)
+    assert torch.equal(one.bounds, other.bounds) and torch.equal(one.rem, other.rem)
+    assert bool((one.bounds[0] == one.bounds[2]).all() & (one.bounds[1] == 0).all())

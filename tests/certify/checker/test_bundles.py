@@ -100,9 +100,9 @@ def test_what_is_stated_of_the_whole_must_follow(bundles, name, norm, side):
         pair = [lo + sign * less, far[1]] if side == 0 else [far[0], hi - sign * less]
         data["stated"][name] = [end.hex() for end in pair]
         result = judged(data)
+        assert result.accepted == accepted, result.reason
         if not accepted:
             assert result.reason == f"{name} does not follow from the leaves and points"
-    assert result.accepted, result.reason
 
 
 @pytest.mark.parametrize("name", ["variation", "target_variation"])
@@ -146,6 +146,19 @@ def test_a_lower_bound_needs_its_pair_of_inputs(data, change):
     change(data)
     data["claims"] = []
     assert judged(data).reason.startswith("cell 0: variation does not follow"), change
+
+
+def test_a_pair_counts_in_its_own_cell(bundles):
+    """The cell that varies less, by what a pair of inputs in the other one shows."""
+    bundle = from_data(bundles["2"])
+    more, less = sorted((0, 1), key=lambda i: -bundle.stated.cells[i].variation[0])
+    low, high = bundle.stated.cells[more].variation
+    cells = list(bundle.stated.cells)
+    assert low > cells[less].variation[0] * 1.01
+    wrong = (cells[less].variation[0] * 1.005, 9.0)
+    cells[less] = cells[less]._replace(variation=wrong, far=cells[more].far)
+    changed = replace(bundle, stated=bundle.stated._replace(cells=tuple(cells)))
+    assert list(unproved(changed)) == [f"cell {less}: variation"]
 
 
 @pytest.mark.parametrize("part", [0, 1, "squares"])
