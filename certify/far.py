@@ -55,7 +55,7 @@ def far_pairs(parts: Sequence[Report], seconds: float) -> Far:
     target's, by plain samples, and all outputs' proven values there, as many as are measured in
     time."""
     began, cells = time.perf_counter(), parts[0].cells
-    x, cell = _candidates(parts, cells)
+    x, cell = candidates(parts, cells)
     graphs = [part.outcome.problem.graph for part in parts]
     samples = [evaluate(graph, x.reshape(-1, *graph.input_shape)) for graph in graphs]
     numbers: dict[int, int] = {}
@@ -83,7 +83,7 @@ def far_pairs(parts: Sequence[Report], seconds: float) -> Far:
     return Far(tuple(reduce(Points.join, mine) for mine in batches), tuple(known))
 
 
-def _candidates(parts: Sequence[Report], cells: Tensor) -> tuple[Tensor, Tensor]:
+def candidates(parts: Sequence[Report], cells: Tensor) -> tuple[Tensor, Tensor]:
     """Inputs (P, n) where some output was proved, and corners, sorted by their cells (P,)."""
     numbers, variables = torch.arange(len(cells)), cells.shape[1]
     corners = list(itertools.product((0, 1), repeat=min(variables, MOST_SIDES)))

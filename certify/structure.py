@@ -21,7 +21,6 @@ from theory.functions import x as VARIABLE
 from theory.theorems.e_smooth import smoothness
 from theory.windows import Pair
 
-Place = tuple[int, int]  # number of a value, and of an entry or a row of it
 ROUGHNESS = "constant", "analytic", "piecewise analytic", "unknown"
 POSITIVE = {"exp", "sigmoid", "softplus"}  # at every real argument
 NEED_POSITIVE = {"log", "sqrt", "reciprocal", "rsqrt"}
@@ -62,7 +61,7 @@ def structure(graph: Graph) -> Structure:
             if _defined_everywhere(graph)
             else "unknown"
         )
-    return Structure(kind, _readout(graph, value)[0])
+    return Structure(kind, _readout(graph, value))
 
 
 def joined(graph: Graph, parts: Sequence[Structure]) -> Structure:
@@ -73,29 +72,42 @@ def joined(graph: Graph, parts: Sequence[Structure]) -> Structure:
     """
     kind = max((part.smoothness for part in parts), key=ROUGHNESS.index)
     found = {(p.readout.features, p.readout.head) for p in parts if p.readout is not None}
-    bare = sum(map(len, rows(graph))) == len(parts)
+    bare = sum(len(row.numbers) for row in rows(graph)) == len(parts)
     alike = len(found) == 1 and all(p.readout is not None for p in parts)
     (features, head), *_ = found or {(0, False)}
     return Structure(kind, Readout(features, head) if alike and (head or bare) else None)
 
 
-def rows(graph: Graph) -> list[tuple[int, ...]]:
+@dataclass(frozen=True)
+class Row:
+    """Outputs that are all features z of one row that a LayerNorm makes: gain z + offset each.
+
+    numbers: of the outputs; gains, offsets: in the same order, exact.
+    """
+
+    numbers: tuple[int, ...]
+    gains: tuple[Fraction, ...]
+    offsets: tuple[Fraction, ...]
+
+
+def rows(graph: Graph) -> list[Row]:
     """Entries of the output "model" that are, together and each once, all features of a row made
     by a LayerNorm without head: theorem C2 speaks of such outputs."""
     value = graph.outputs["model"]
-    found: dict[Place, list[tuple[int, int]]] = {}
+    found: dict[tuple[int, int], dict[int, tuple[int, End]]] = {}
     for number in range(math.prod(graph.shape(value))):
-        readout, place = _readout(graph, value, number)
-        if readout is not None and not readout.head:
-            node, entry = place
-            row, feature = divmod(entry, readout.features)
-            found.setdefault((node, row), []).append((feature, number))
-    whole = [
-        tuple(sorted(number for _, number in members))
-        for (node, _), members in found.items()
-        if sorted(f for f, _ in members) == list(range(graph.shape(node)[-1]))
-    ]
-    return sorted(whole)
+        end = _end(graph, value, number)
+        if end is not None and not end.head:
+            row, feature = divmod(end.entry, end.features)
+            members = found.setdefault((end.value, row), {})
+            members[-1 if feature in members else feature] = number, end
+    whole = []
+    for (node, _), members in found.items():
+        if sorted(members) == list(range(graph.shape(node)[-1])):
+            numbers, ends = zip(*sorted(members.values(), key=lambda m: m[0]), strict=True)
+            parts = (tuple(getattr(end, name) for end in ends) for name in ("gain", "offset"))
+            whole.append(Row(numbers, *parts))
+    return sorted(whole, key=lambda row: row.numbers)
 
 
 def _defined_everywhere(graph: Graph) -> bool:
@@ -133,30 +145,48 @@ def _sign(node: Node, of: list[int]) -> int:
     return max(of) if min(of) and not isinstance(node.primitive, Matmul) else min(of)
 
 
-def _readout(graph: Graph, value: int, entry: int = 0) -> tuple[Readout | None, Place]:
-    """Walk back from an output through linear maps; the output is gain z + offset, and z, an entry
-    of what a LayerNorm makes, is where the walk ends."""
-    gain, offset, head, nothing = Fraction(1), Fraction(0), False, (None, (0, 0))
+@dataclass(frozen=True)
+class End:
+    """Where a walk back from an output ends: an entry of the value that a LayerNorm makes; without
+    a head the output is gain times it, plus offset."""
+
+    value: int
+    entry: int
+    features: int
+    head: bool
+    gain: Fraction
+    offset: Fraction
+
+
+def _readout(graph: Graph, value: int) -> Readout | None:
+    end = _end(graph, value)
+    if end is None:
+        return None
+    bounds = None if end.head else _range(end.features, end.gain, end.offset)
+    return Readout(end.features, end.head, bounds)
+
+
+def _end(graph: Graph, value: int, entry: int = 0) -> End | None:
+    """Walk back from an output through linear maps to a LayerNorm."""
+    gain, offset, head = Fraction(1), Fraction(0), False
     while value:
         node = graph.nodes[value - 1]
         match node.primitive:
             case Gather(index):
                 entry = int(index.reshape(-1)[entry])
                 if entry < 0:
-                    return nothing
+                    return None
             case Affine(None, scale, divisor, bias):
                 offset += gain * _at(bias, node.shape, entry, 0.0)
                 gain *= _at(scale, node.shape, entry, 1.0) / Fraction(divisor)
             case Affine(weight, _, _, _):
                 head, entry = True, entry // weight.shape[0] * weight.shape[1]
             case Matmul() if is_layer_norm(graph, value):
-                features = node.shape[-1]
-                bounds = None if head else _range(features, gain, offset)
-                return Readout(features, head, bounds), (value, entry)
+                return End(value, entry, node.shape[-1], head, gain, offset)
             case _:
-                return nothing
+                return None
         value = node.inputs[0]
-    return nothing
+    return None
 
 
 def _at(part: np.ndarray | None, shape: tuple[int, ...], entry: int, default: float) -> Fraction:

@@ -24,6 +24,7 @@ from certify.claiming import claims_of
 from certify.crosschecks import Evidence, cross_check
 from certify.errors import BadRequest
 from certify.far import Far, far_pairs
+from certify.floors import any_gains, own_gains
 from certify.frontend import Model
 from certify.frontend.target import squared_error
 from certify.goal import Brackets
@@ -32,7 +33,7 @@ from certify.resuming import StateFile, question
 from certify.run import Progress
 from certify.search import MODEL, TARGET, Points, State
 from certify.squares import SquaredError
-from certify.structure import joined, rows
+from certify.structure import joined
 from certify.verdict import plateaus
 from theory.norms import ANYTHING, Exact, bracket, exact
 from theory.several import find_target_of, together, vector
@@ -49,14 +50,16 @@ class Together:
         parts: the report of every output alone.
         squares: the search for the square of the 2-norm, or None in the max norm.
         far: what else bounds variations in the 2-norm, or None.
-        floor: an error in the norm that no weights before a final LayerNorm undercut (theorem C2);
-            0 where nothing is known.
+        floor: an error in the norm that no weights undercut, those of a final LayerNorm included
+            (theorem C2); 0 where nothing is known.
+        own_floor: one that no weights before the model's own final LayerNorm undercut (C2-own).
     """
 
     parts: tuple[Report, ...]
     squares: Checked | None
     far: Far | None
     floor: float
+    own_floor: float
 
 
 def check_together(
@@ -99,9 +102,10 @@ def check_together(
     known = _brackets(options.norm, [part.known for part in parts], squares, far)
     outcome = _outcome(parts, squares, known)
     shape = joined(model.graph, [part.structure for part in parts])
-    base = Together(tuple(parts), squares, far, _floor(model, parts))
+    floors = any_gains(parts), own_gains(parts, options.norm)
+    base = Together(tuple(parts), squares, far, *floors)
     found = plateaus(known, options.tau)
-    evidence = Evidence(known, outcome.state.points, shape, whole, None, base.floor)
+    evidence = Evidence(known, outcome.state.points, shape, whole, None, floors)
     checks = cross_check(evidence)
     claims = tuple(claims_of(options, whole, outcome, found, None, None))
     rest = outcome, found, None, None, None, None, claims, checks
@@ -261,16 +265,3 @@ def _outcome(parts: Sequence[Report], squares: Checked | None, known: Brackets) 
         samples=sum(outcome.samples for outcome in every),
         agreement=max(outcome.agreement for outcome in every),
     )
-
-
-def _floor(model: Model, parts: Sequence[Report]) -> float:
-    """Theorem C2, in the max norm and so in the 2-norm: where the outputs are all features of a
-    LayerNorm and their targets depend on different inputs, so that they take the corners of a
-    box, the error is at least the least half of the targets' variations."""
-    best = 0.0
-    for row in rows(model.graph):
-        free = [parts[i].target.expression.free_symbols for i in row]
-        if sum(map(len, free)) == len(set().union(*free)):
-            least = min(float(parts[i].known.target_total[0]) for i in row)
-            best = max(best, math.nextafter(least / 2, 0.0))
-    return best

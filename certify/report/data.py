@@ -195,7 +195,9 @@ def _structure(report: Report) -> dict[str, Any]:
     if readout is not None:
         data["readout"] = {"layer_norm_over": readout.features, "linear_map": readout.head}
         if report.together is not None:
-            data["readout"] |= {**guaranteed(floor=report.together.floor), "theorem": "C2"}
+            floors = report.together.floor, report.together.own_floor
+            data["readout"] |= guaranteed(floor=floors[0], own_floor=floors[1])
+            data["readout"] |= {"theorem": "C2"}
         if readout.range is not None:
             floor = layer_norm_floor(report, readout)
             data["readout"] |= {

@@ -148,23 +148,22 @@ def _readout(report: Report) -> Iterator[str]:
 
 def _rows(report: Report) -> Iterator[str]:
     """What a last LayerNorm says of all outputs together."""
-    readout, floor = report.structure.readout, report.together.floor
-    if floor > 0:
-        yield (
-            "Outputs are all features of a LayerNorm without a linear head, and their targets "
-            "depend on different inputs: whatever the weights, also of the LayerNorm, the error "
-            f"is at least {rounded(floor, 4, up=False)} (theorem C2)."
-        )
-    elif readout is not None and readout.head:
+    readout, found = report.structure.readout, report.together
+    if readout is not None and readout.head:
         yield (
             f"Its last LayerNorm, over {readout.features} features, is followed by a linear map: "
             "theorem C2 does not speak of it."
         )
-    elif readout is not None:
+    if found.floor > 0:
         yield (
-            f"It ends in a LayerNorm over {readout.features} features without a linear head: with "
-            "the gains as weights its outputs have one fixed sum (theorem C0). What that costs in "
-            "theorem C2 is only known for targets that depend on different inputs."
+            "Outputs are all features of a LayerNorm without a linear head, and their targets "
+            "depend on different inputs: whatever the weights, also of the LayerNorm, the error "
+            f"is at least {rounded(found.floor, 4, up=False)} (theorem C2)."
+        )
+    if found.own_floor > 0:
+        yield (
+            "It ends in a LayerNorm without a linear head: whatever the weights before it, the "
+            f"error is at least {rounded(found.own_floor, 4, up=False)} (theorem C2-own)."
         )
 
 

@@ -27,7 +27,7 @@ from certify.report.data import as_data
 from certify.report.text import render
 from certify.run import Limits
 from certify.search import assess
-from certify.structure import rows
+from certify.structure import Row, rows
 from certify.verdict import Verdict
 from theory.several import find_target_of
 from theory.targets import TARGETS
@@ -322,14 +322,20 @@ def test_a_layer_norm_without_head_has_a_floor(tmp_path):
     """Theorem C2: targets x1 and x2 take the corners of a square of half width 1, so no weights
     bring the error below 1, in either norm; targets of one input have no such floor."""
     path = pairs.saved(pairs.Readout(), 2, tmp_path)
-    assert rows(load(path).graph) == [(0, 1)]
+    (row,) = rows(load(path).graph)
+    assert row == Row((0, 1), (Fraction(1, 2), Fraction(-2)), (Fraction(1, 4), Fraction(1)))
     for norm in ("max", "2"):
         options = Options(output="all", norm=norm, cells=1, gap=0.1, limits=Limits(3))
         report = check(path, "x1,x2", options)
         assert 0.999 < report.together.floor <= 1 <= report.known.sup[1]
         assert "C2" in {c.theorem for c in report.crosschecks}
         assert as_data(report)["structure"]["readout"]["theorem"] == "C2"
-        assert "no weights" not in render(report) and "(theorem C2)" in render(report)
+        assert "(theorem C2)" in render(report) and "(theorem C2-own)" in render(report)
+        # 2 (x1 - 1/4) - (x2 - 1) / 2 = 2 x1 - x2 / 2, whose size is at most 5/2, at (1, -1)
+        own = Fraction(report.together.own_floor)
+        most = Fraction(1) if norm == "max" else Fraction(625, 425)  # its square
+        assert 0.999999 * most < own**2 <= most
+        assert "C2-own" in {c.theorem for c in report.crosschecks}
     report = check(path, "x1,2*x1", options)
     assert report.together.floor == 0 and "C2" not in {c.theorem for c in report.crosschecks}
     wide = check(path, "x1,x2/4", options)
@@ -350,7 +356,7 @@ def test_rows_are_all_features_of_one_layer_norm():
         mean = b.affine(square, weight=np.ones((1, 3)), divisor=3.0, bias=np.full(1, 1e-5))
         z = b.scale_rows(c, b.apply(FUNCTIONS["rsqrt"], mean))
         z = b.affine(z, weight=np.eye(3)) if head else z
-        return rows(b.graph(model=b.gather(z, np.array(index))))
+        return [row.numbers for row in rows(b.graph(model=b.gather(z, np.array(index))))]
 
     assert of([0, 1, 2]) == [(0, 1, 2)] and of([2, 0, 1]) == [(0, 1, 2)]
     assert of([0, 1]) == of([0, 1, 1]) == of([0, 1, 2, 2]) == of([0, 1, 2], head=True) == []
@@ -370,3 +376,21 @@ def test_the_sum_of_squares_travels_to_other_processes(plane):
     other = assess(pickle.loads(pickle.dumps(problem)), box, cell)
     assert torch.equal(one.bounds, other.bounds) and torch.equal(one.rem, other.rem)
     assert bool((one.bounds[0] == one.bounds[2]).all() & (one.bounds[1] == 0).all())
+
+
+def test_an_output_of_no_gain_is_its_offset(tmp_path):
+    """Its error alone is a floor: |x1 - 1/4| is at most 5/4."""
+    module = pairs.Readout()
+    with torch.no_grad():
+        module.norm.weight[0] = 0.0
+    path = pairs.saved(module, 2, tmp_path)
+    options = Options(output="all", cells=1, gap=0.5, limits=Limits(2))
+    assert 1.249999 < check(path, "x1,x2", options).together.own_floor <= 1.25
+
+
+def test_a_head_has_no_floor(curve):
+    """Nor has a model without a LayerNorm."""
+    _, _, found = curve
+    for report in found.values():
+        assert report.together.floor == report.together.own_floor == 0
+        assert report.structure.readout is None
