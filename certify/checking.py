@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -20,17 +20,17 @@ from certify.frontend import Model, load
 from certify.frontend.agree import check_agreement
 from certify.frontend.curve import points
 from certify.frontend.target import compare, model_graph
-from certify.goal import Brackets
-from certify.options import Options, partition
+from certify.goal import Brackets, Goal
+from certify.options import ALL, Options, partition
 from certify.resuming import StateFile, question
-from certify.run import Outcome, Progress, search
+from certify.run import Limits, Outcome, Progress, search
 from certify.sampling import sandwich
 from certify.search import Problem
 from certify.slopes import MARGIN, Slopes, slopes
 from certify.structure import Structure, structure
 from certify.verdict import Claim, Plateaus, Verdict, plateaus
 from certify.windows import as_windows
-from theory.several import find_target_of
+from theory.several import entry, find_target_of
 from theory.targets import Target
 from theory.windows import Pair, Windows
 
@@ -38,6 +38,7 @@ AT_ONCE = 1e-3  # seconds for the slopes once the search before them was interru
 
 if TYPE_CHECKING:
     from certify.float32.checking import Float32
+    from certify.together import Together
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +46,13 @@ class Checked(Outcome):
     """A search and the tests it passed.
 
     Attributes:
-        problem: what was searched.
+        problem: what was searched; None for several outputs together.
         cells: (C, n, 2), their ends.
         samples: points of the sandwich test.
         agreement: largest relative difference between graph and archive.
     """
 
-    problem: Problem
+    problem: Problem | None
     cells: Tensor
     samples: int
     agreement: float
@@ -73,6 +74,7 @@ class Report:
         claims: one for every claim that was asked for, in order.
         crosschecks: the theorems that the numbers were held against.
         float32: where all this is about executions in float32: what it rests on; else None.
+        together: where all this is about all outputs in a norm: what it rests on; else None.
     """
 
     model: Model
@@ -88,6 +90,7 @@ class Report:
     claims: tuple[Claim, ...]
     crosschecks: tuple[CrossCheck, ...]
     float32: Float32 | None = None
+    together: Together | None = None
 
     @property
     def cells(self) -> Tensor:
@@ -118,7 +121,7 @@ class Report:
 
 def check(
     model: Model | str | os.PathLike[str],
-    target: Target | str,
+    target: Target | str | Sequence[Target],
     options: Options | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
     *,
@@ -128,8 +131,9 @@ def check(
 
     Args:
         model: a loaded model or the path of a model file.
-        target: a target, a name, or an expression in x; for several inputs in x1, x2, ...
-        options: what to ask.
+        target: a target, a name, or an expression in x; for several inputs in x1, x2, ...; for
+            several outputs one for each, in text between commas, or one for all.
+        options: what to ask; with output "all" the report is about all of them in a norm.
         watch: told after every step of the search.
         resume: a file that the search is kept in and goes on from (`certify.resuming`).
 
@@ -143,9 +147,14 @@ def check(
     """
     options = options or Options()
     model = model if isinstance(model, Model) else load(model)
-    variables = math.prod(model.inputs)
+    variables, number = math.prod(model.inputs), options.output or 0
+    if options.output == ALL:
+        from certify.together import check_together
+
+        return check_together(model, target, options, watch, resume=resume)
     if isinstance(target, str):
-        target = find_target_of(target, variables, options.domain, options.output or 0)
+        own = entry(target, number, math.prod(model.outputs))
+        target = find_target_of(own, variables, options.domain, number)
     if target.variables != variables:
         raise BadRequest(
             f"the target has {target.variables} variables, {model.path} has {variables} inputs"
@@ -236,7 +245,19 @@ def check_graph(
     room = options.limits.memory * 2**20
     problem = Problem(graph, cells, margin=MARGIN if derivative else 0.0, room=room)
     goal = options.goal if sup else replace(options.goal, sup=False, plateaus=False)
-    outcome = search(problem, goal, options.limits, watch)
+    return searched(problem, goal, options.limits, agreement, watch)
+
+
+def searched(
+    problem: Problem,
+    goal: Goal,
+    limits: Limits,
+    agreement: float,
+    watch: Callable[[Progress], None],
+) -> Checked:
+    """Search, then hold the result against samples; `agreement` is that of graph and archive."""
+    outcome = search(problem, goal, limits, watch)
     samples = sandwich(problem, outcome)
     parts = {f.name: getattr(outcome, f.name) for f in fields(outcome)}
+    cells = problem.cells
     return Checked(**parts, problem=problem, cells=cells, samples=samples, agreement=agreement)

@@ -55,7 +55,7 @@ def _within(options: Options, target: Target, outcome: Checked, proven: Facts) -
     return Claim(
         "within",
         numbers,
-        f"|model - {target.term}| <= {options.within!r}",
+        f"{options.size(f'model - {target.term}')} <= {options.within!r}",
         verdict,
         f"sup error in {interval(*known.sup)}",
         _input(known.witness) if verdict is Verdict.REFUTED else None,
@@ -75,7 +75,7 @@ def _constant(options: Options, outcome: Checked, proven: Facts) -> Claim:
     return Claim(
         "constant-up-to",
         numbers,
-        f"output varies by at most {options.constant_up_to!r} on each of {len(cells)} cells",
+        f"{options.subject} by at most {options.constant_up_to!r} on each of {len(cells)} cells",
         verdict,
         f"most on cell {shown}, {box(cells[shown].tolist())}: "
         f"variation in {interval(float(low[shown]), float(high[shown]), most=7)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,12 +21,14 @@ from certify.cli_options import (
     Model,
     Monotone,
     NoPlateau,
+    Norm,
     Output,
     Seconds,
     Segment,
     Target,
     Tau,
     Within,
+    chosen,
 )
 from certify.cli_running import bar, deliver, progress_of_search, workers_for
 from certify.cli_sweep import sweep
@@ -35,7 +38,7 @@ from theory.files import destination, replace_file
 from theory.terminal import INTERNAL_ERROR, enough_memory, fail, table, told
 
 if TYPE_CHECKING:
-    pass
+    from theory.targets import Target as Wanted
 
 app = typer.Typer(
     help="Proven bounds for trained networks.",
@@ -91,6 +94,7 @@ def check(
         str, typer.Option(metavar="real|float32", help="Exact arithmetic, or any execution.")
     ] = "real",
     output: Output = None,
+    norm: Norm = None,
     segment: Segment = None,
     curve: Along = None,
     json: Json = None,
@@ -135,10 +139,13 @@ def check(
     from certify.resuming import kept
     from certify.run import Limits
 
+    number = chosen(output)
+    if norm is not None and number != "all":
+        raise BadRequest("--norm measures all outputs together: add --output all")
     if segment is None and curve is None:
         subject, wanted = model, target
     else:
-        subject, wanted = _along(model, target, domain, output, curve or segment)
+        subject, wanted = _along(model, target, domain, number, curve or segment)
     options = Options(
         domain=domain,
         cells=cells,
@@ -154,7 +161,8 @@ def check(
         slopes=slopes,
         gap=gap,
         abs_gap=abs_gap,
-        output=output,
+        output=number,
+        norm=norm or "max",
         limits=Limits(budget, memory),
         semantics=semantics,
     )
@@ -261,7 +269,10 @@ def enclose(
     subject = model if segment is None and curve is None else _placed(model, curve or segment)[0]
     with workers_for(jobs) as workers, progress_of_search() as watch:
         options = replace(options, limits=Limits(budget, memory, workers=workers))
-        found = ranges.ranges(subject, options, output, watch, derivative)
+        number = chosen(output)
+        found = ranges.ranges(
+            subject, options, None if number == "all" else number, watch, derivative
+        )
     deliver(ranges.as_data(found), ranges.render(found), json, place)
     raise typer.Exit(0 if found.closed else 3)
 
@@ -342,15 +353,24 @@ def _along(
     model: str,
     target: str,
     domain: tuple[float, float] | None,
-    output: int | None,
+    output: int | str | None,
     path: str | tuple[str, str],
 ) -> tuple:
-    """The model along a curve, or a segment between two files, and the target there."""
+    """The model along a curve, or a segment between two files, and the target there, or those of
+    all outputs."""
     from theory.curves import target_along
+    from theory.several import entry, vector
 
     placed, texts = _placed(model, path)
     domain = domain or (None if isinstance(path, str) else (0.0, 1.0))
-    return placed, target_along(target, texts, output or 0, domain)
+
+    def one(text: str, number: int) -> Wanted:
+        return target_along(text, texts, number, domain)
+
+    outputs = prod(placed.outputs)
+    if output == "all":
+        return placed, vector(target, outputs, one)
+    return placed, one(entry(target, output or 0, outputs), output or 0)
 
 
 def _placed(model: str, path: str | tuple[str, str]) -> tuple:

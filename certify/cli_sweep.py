@@ -23,6 +23,7 @@ from certify.cli_options import (
     Target,
     Tau,
     Within,
+    chosen,
 )
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
@@ -74,6 +75,11 @@ def sweep(
         raise BadRequest("--csv - and --json - both write to standard output; name a file for one")
     if jobs < 1:
         raise BadRequest(f"--jobs must be at least 1, not {jobs}")
+    number = chosen(output)
+    if number == "all":
+        raise BadRequest(
+            "a sweep is about one output, --output INDEX; all together are for certify check"
+        )
     from certify import sweep as sweeping
     from certify.options import Options
     from certify.run import Limits
@@ -81,7 +87,7 @@ def sweep(
 
     options = Options(domain=domain, cells=cells, tau=tau, within=within,
                       constant_up_to=constant_up_to, no_plateau=no_plateau, monotone=monotone,
-                      lipschitz=lipschitz, gap=gap, abs_gap=abs_gap, output=output,
+                      lipschitz=lipschitz, gap=gap, abs_gap=abs_gap, output=number,
                       limits=Limits(budget, memory))  # fmt: skip
     wanted = find_target(target, domain)
     work = [sweeping.Job(path, wanted, options) for path in models]

@@ -36,13 +36,15 @@ class CrossCheck:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a run has proved; slopes only where they were asked for."""
+    """What a run has proved; slopes only where they were asked for, and for several outputs the
+    errors that theorems C2 and C2-own say they cannot undercut together."""
 
     known: Brackets
     points: Points
     structure: Structure
     target: Target
     slopes: Slopes | None
+    floors: tuple[float, float] = (0.0, 0.0)
 
 
 def cross_check(evidence: Evidence) -> tuple[CrossCheck, ...]:
@@ -150,12 +152,25 @@ def _readout(evidence: Evidence) -> Iterator[CrossCheck]:
     yield _need(reached[0] >= lo and reached[1] <= hi, "C1", says)
 
 
+def _layer_norm(evidence: Evidence) -> Iterator[CrossCheck]:
+    """C2 and C2-own: all features of a LayerNorm, against what targets demand of them."""
+    most = evidence.known.sup[1]
+    for theorem, floor in zip(("C2", "C2-own"), evidence.floors, strict=True):
+        if floor > 0:
+            says = (
+                f"all outputs of a LayerNorm together are off by {floor:.6g} or more; proved are "
+                f"at most {most:.6g}"
+            )
+            yield _need(floor <= most, theorem, says)
+
+
 CHECKS: tuple[Callable[[Evidence], Iterator[CrossCheck]], ...] = (
     _error_from_range,
     _variation_from_error,
     _error_from_slopes,
     _quotients,
     _readout,
+    _layer_norm,
 )
 
 

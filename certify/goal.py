@@ -26,6 +26,7 @@ class Goal:
         constant: a threshold for the variation on every cell, if one is claimed.
         tau: the plateau ratio.
         sup: whether the sup error is asked for at all.
+        cells: whether the model's variation on every cell is asked for.
         plateaus: whether the longest plateau is asked for, or those of one width.
         width: of the windows that are asked for, instead of the longest plateau.
         asked: whether these deserve the whole budget, or only what is left over.
@@ -37,6 +38,7 @@ class Goal:
     constant: float | None = None
     tau: float = 0.1
     sup: bool = True
+    cells: bool = True
     plateaus: bool = True
     width: float | None = None
     asked: bool = False
@@ -183,6 +185,8 @@ def open_leaves(state: State, goal: Goal, known: Brackets, cells: int) -> Open:
     which = torch.nonzero(sup_open & can).squeeze(1)
     if len(which):
         return Open(which[torch.argsort(error[which], descending=True)], slack / 4, True)
+    if not goal.cells:
+        return Open(which, 0.0, False)
     low, high = known.variation
     unsettled = ~goal.closed(low, high)
     room = torch.clamp(goal.gap * low, min=goal.abs_gap) * 0.45

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from certify.certificate import ALL
 from certify.errors import BadRequest
 from certify.goal import Goal
 from certify.run import Limits
+from theory.norms import NORMS
 
 MOST_CELLS = 100_000
 
@@ -34,7 +36,8 @@ class Options:
         lipschitz: claim that the model's slopes are at most this.
         slopes: bracket the model's derivative; the two claims before imply it.
         gap, abs_gap: when a bracket counts as closed.
-        output: which of several outputs.
+        output: which of several outputs; "all" for all of them together, measured by `norm`.
+        norm: "max" or "2", of the vector of all outputs.
         limits: budget and memory.
         semantics: "real" arithmetic, or every execution in "float32" (certify/float32).
 
@@ -56,7 +59,8 @@ class Options:
     slopes: bool = False
     gap: float = 0.01
     abs_gap: float = 0.0
-    output: int | None = None
+    output: int | str | None = None
+    norm: str = "max"
     limits: Limits = field(default_factory=Limits)
     semantics: str = "real"
 
@@ -68,6 +72,11 @@ class Options:
         inf = float("inf")
         kinds = "real", "float32"
         need("--semantics", self.semantics in kinds, "real or float32", self.semantics)
+        need("--norm", self.norm in NORMS, " or ".join(NORMS), self.norm)
+        number = self.output is None or type(self.output) is int
+        need("--output", number or self.output == ALL, 'a number or "all"', self.output)
+        if self.output != ALL:
+            need("--norm", self.norm == "max", "max without --output all", self.norm)
         need("--cells", 1 <= self.cells <= MOST_CELLS, f"between 1 and {MOST_CELLS}", self.cells)
         if self.width is not None:
             need("--width", 0 < self.width < inf, "a positive number", self.width)
@@ -93,6 +102,21 @@ class Options:
         thresholds = self.within, self.constant_up_to, self.tau
         asked = self.resolution or self.windows is not None
         return Goal(self.gap, self.abs_gap, *thresholds, width=self.windows, asked=asked)
+
+    def size(self, term: str) -> str:
+        """The absolute value of a term, or its norm where it has an entry for every output."""
+        return f"||{term}||_{self.norm}" if self.output == ALL else f"|{term}|"
+
+    @property
+    def measure(self) -> str:
+        """The norm by its name."""
+        return "max norm" if self.norm == "max" else f"{self.norm}-norm"
+
+    @property
+    def subject(self) -> str:
+        """What varies, and that it does."""
+        norm = f", in the {self.measure}," if self.output == ALL else ""
+        return f"output{'s' if norm else ''}{norm} var{'y' if norm else 'ies'}"
 
     @property
     def of_one_variable(self) -> list[str]:

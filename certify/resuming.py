@@ -42,7 +42,7 @@ from theory.files import alone, destination, replace_file
 FORMAT = b"certify-state/1"
 LINE = re.compile(rb"certify-state/1 ([0-9a-f]{64})\n")
 MOST_BYTES = 4 << 30
-MOST_SEARCHES = 8
+MOST_SEARCHES = 4096  # one for every output, and a few
 SAVE_EVERY = 2.0  # seconds between two writings
 SPAN = 2.0  # seconds that one step of a kept search should take at most
 SHARE = 4  # a file that takes long to write is written less often: a fifth of the time at most
@@ -136,7 +136,10 @@ class StateFile:
 def engine_digest() -> str:
     """Of the sources that compute bounds: what a mistake of theirs left must not outlive it."""
     here, theory = Path(certify.__file__).parent, Path(theory_functions.__file__).parent
-    names = "graph", "normalized", "rounding", "search", "run", "witnesses", "slopes", "derivative"
+    names = (
+        "graph", "normalized", "rounding", "search", "squares", "run", "witnesses", "slopes",
+        "derivative",
+    )  # fmt: skip
     sources = [here / f"{name}.py" for name in names]
     sources += sorted((here / "domains").glob("*.py"))
     sources += [theory / f"{name}.py" for name in ("arb", "functions", "intervals", "polynomials")]
@@ -168,6 +171,10 @@ def problem_digest(problem: Problem) -> str:
     digest = hashlib.sha256()
 
     def note(value: Any) -> None:
+        if isinstance(value, tuple) and all(isinstance(part, Graph) for part in value):
+            for part in value:
+                _walk(part, note)
+            return
         if isinstance(value, Tensor):
             value = value.numpy()
         if isinstance(value, np.ndarray):

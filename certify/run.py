@@ -207,9 +207,11 @@ def search(
 
 
 def settled(known: Brackets, goal: Goal) -> bool:
-    """Whether the sup-error bracket and every cell's variation bracket are closed."""
+    """Whether the sup-error bracket and every cell's variation bracket are closed, as far as they
+    are asked for."""
     sup = torch.tensor(known.sup, dtype=torch.float64)
-    return (not goal.sup or bool(goal.closed(*sup))) and bool(goal.closed(*known.variation).all())
+    cells = not goal.cells or bool(goal.closed(*known.variation).all())
+    return cells and (not goal.sup or bool(goal.closed(*sup)))
 
 
 def affordable(

@@ -78,13 +78,8 @@ class Leaves:
 
     def join(self, other: Leaves) -> Leaves:
         """Both sets of leaves."""
-        names = self.__dataclass_fields__
-        return Leaves(
-            *(
-                torch.cat([getattr(p, n) for p in (self, other)], -1 if n in LAST else 0)
-                for n in names
-            )
-        )
+        both = [(n, [getattr(p, n) for p in (self, other)]) for n in self.__dataclass_fields__]
+        return Leaves(*(torch.cat(pair, -1 if n in LAST else 0) for n, pair in both))
 
     def error(self) -> Tensor:
         """(L,), proven bound on |difference| over each box."""
@@ -165,6 +160,18 @@ class Problem:
         """Taylor models of the problem's order, or another one."""
         return Taylor(self.order if order is None else order, self.variables)
 
+    def enclosed(
+        self,
+        domain: Taylor,
+        box: Tensor,
+        enough: float,
+        crossings: Crossings | None = None,
+        deep: float | None = None,
+    ) -> dict[str, TaylorModel]:
+        """The outputs over boxes; remainders above `deep`, if it is given, by blocks."""
+        models = forward(self, domain, box, enough, crossings)
+        return models if deep is None else by_blocks(self, domain, box, models, deep)
+
 
 def assess(
     problem: Problem, box: Tensor, cell: Tensor, enough: float = 0.0, *, deep: bool = False
@@ -173,9 +180,7 @@ def assess(
     box = box.reshape(len(box), -1, 2)
     crossings = Crossings() if problem.variables == 1 else None
     domain = problem.domain()
-    models = forward(problem, domain, box, enough, crossings)
-    if deep:
-        models = by_blocks(problem, domain, box, models, enough)
+    models = problem.enclosed(domain, box, enough, crossings, enough if deep else None)
     lo, hi = box.unbind(-1)
     mid, rad = lo / 2 + hi / 2, hi / 2 - lo / 2  # hi - lo may overflow
     # Halves are exact above 2**-1021, so each is off by at most 2**-52 (|mid| + rad); with rad >=
@@ -284,9 +289,8 @@ def measure(
     """
     x, domain = x.reshape(len(x), -1), problem.domain(0)
     box = torch.stack([x, x], -1)
-    models = forward(problem, domain, box, enough)
     light = replace(problem, room=min(problem.room, LIGHT))
-    models = by_blocks(light, domain, box, models, enough if deep is None else deep)
+    models = light.enclosed(domain, box, enough, deep=enough if deep is None else deep)
     bounds = [torch.stack([e.reshape(-1) for e in domain.range(models[n])]) for n in OUTPUTS]
     return Points(x, cell, torch.stack(bounds))
 

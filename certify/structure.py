@@ -7,6 +7,7 @@ output by itself, C2 and C3 for outputs that a target wants free of each other, 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -20,6 +21,7 @@ from theory.functions import x as VARIABLE
 from theory.theorems.e_smooth import smoothness
 from theory.windows import Pair
 
+ROUGHNESS = "constant", "analytic", "piecewise analytic", "unknown"
 POSITIVE = {"exp", "sigmoid", "softplus"}  # at every real argument
 NEED_POSITIVE = {"log", "sqrt", "reciprocal", "rsqrt"}
 
@@ -62,6 +64,52 @@ def structure(graph: Graph) -> Structure:
     return Structure(kind, _readout(graph, value))
 
 
+def joined(graph: Graph, parts: Sequence[Structure]) -> Structure:
+    """The same of all outputs together; `parts` are those of each, in order.
+
+    The whole is no smoother than its roughest output. A readout is that of all outputs: every
+    one of them behind a head, or every one in a row of `rows`.
+    """
+    kind = max((part.smoothness for part in parts), key=ROUGHNESS.index)
+    found = {(p.readout.features, p.readout.head) for p in parts if p.readout is not None}
+    bare = sum(len(row.numbers) for row in rows(graph)) == len(parts)
+    alike = len(found) == 1 and all(p.readout is not None for p in parts)
+    (features, head), *_ = found or {(0, False)}
+    return Structure(kind, Readout(features, head) if alike and (head or bare) else None)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Outputs that are all features z of one row that a LayerNorm makes: gain z + offset each.
+
+    numbers: of the outputs; gains, offsets: in the same order, exact.
+    """
+
+    numbers: tuple[int, ...]
+    gains: tuple[Fraction, ...]
+    offsets: tuple[Fraction, ...]
+
+
+def rows(graph: Graph) -> list[Row]:
+    """Entries of the output "model" that are, together and each once, all features of a row made
+    by a LayerNorm without head: theorem C2 speaks of such outputs."""
+    value = graph.outputs["model"]
+    found: dict[tuple[int, int], dict[int, tuple[int, End]]] = {}
+    for number in range(math.prod(graph.shape(value))):
+        end = _end(graph, value, number)
+        if end is not None and not end.head:
+            row, feature = divmod(end.entry, end.features)
+            members = found.setdefault((end.value, row), {})
+            members[-1 if feature in members else feature] = number, end
+    whole = []
+    for (node, _), members in found.items():
+        if sorted(members) == list(range(graph.shape(node)[-1])):
+            numbers, ends = zip(*sorted(members.values(), key=lambda m: m[0]), strict=True)
+            parts = (tuple(getattr(end, name) for end in ends) for name in ("gain", "offset"))
+            whole.append(Row(numbers, *parts))
+    return sorted(whole, key=lambda row: row.numbers)
+
+
 def _defined_everywhere(graph: Graph) -> bool:
     """Whether roots, quotients and logarithms have positive arguments whatever the input is, as
     in softmax and in a LayerNorm with eps > 0; what else is applied must have a name."""
@@ -97,9 +145,30 @@ def _sign(node: Node, of: list[int]) -> int:
     return max(of) if min(of) and not isinstance(node.primitive, Matmul) else min(of)
 
 
+@dataclass(frozen=True)
+class End:
+    """Where a walk back from an output ends: an entry of the value that a LayerNorm makes; without
+    a head the output is gain times it, plus offset."""
+
+    value: int
+    entry: int
+    features: int
+    head: bool
+    gain: Fraction
+    offset: Fraction
+
+
 def _readout(graph: Graph, value: int) -> Readout | None:
-    """Walk back from the output through linear maps; the output is gain z + offset."""
-    entry, gain, offset, head = 0, Fraction(1), Fraction(0), False
+    end = _end(graph, value)
+    if end is None:
+        return None
+    bounds = None if end.head else _range(end.features, end.gain, end.offset)
+    return Readout(end.features, end.head, bounds)
+
+
+def _end(graph: Graph, value: int, entry: int = 0) -> End | None:
+    """Walk back from an output through linear maps to a LayerNorm."""
+    gain, offset, head = Fraction(1), Fraction(0), False
     while value:
         node = graph.nodes[value - 1]
         match node.primitive:
@@ -113,8 +182,7 @@ def _readout(graph: Graph, value: int) -> Readout | None:
             case Affine(weight, _, _, _):
                 head, entry = True, entry // weight.shape[0] * weight.shape[1]
             case Matmul() if is_layer_norm(graph, value):
-                features = node.shape[-1]
-                return Readout(features, head, None if head else _range(features, gain, offset))
+                return End(value, entry, node.shape[-1], head, gain, offset)
             case _:
                 return None
         value = node.inputs[0]

@@ -29,7 +29,6 @@ def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: boo
         edges: measure the ends of all leaves too, which windows need, in one variable.
     """
     began, leaves = time.perf_counter(), state.leaves
-    usual = float(leaves.rem.sort().values[9 * (len(leaves) - 1) // 10])
     found = {pair for which in (MODEL, TARGET) for side in (0, 1)
              for pair in _extremes(leaves, len(problem.cells), which, side)}  # fmt: skip
     if edges:
@@ -46,14 +45,18 @@ def pin(problem: Problem, state: State, seconds: float = math.inf, *, edges: boo
         batch = places[first : first + BATCH]
         x = torch.tensor(batch, dtype=torch.float64)
         cell = torch.zeros(len(x), dtype=torch.long)
-        # points need not be known better than most leaves are
-        bounds = measure(problem, x, cell, deep=4 * usual).bounds
+        bounds = measure(problem, x, cell, deep=enough(leaves)).bounds
         mine = [(numbers[p] - first, c) for p, c in pairs if batch[0] <= p <= batch[-1]]
         which, cell = torch.tensor(mine, dtype=torch.long).T
         points = points.join(Points(x[which], cell, bounds[..., which]))
     nothing = torch.tensor([math.inf, -math.inf], dtype=torch.float64).reshape(1, 2, 1)
     inner = nothing.expand_as(leaves.inner)
     return State(replace(leaves, inner=inner), points, state.boxes)
+
+
+def enough(leaves: Leaves) -> float:
+    """How well points need to be known: no better than most leaves are."""
+    return 4 * float(leaves.rem.sort().values[9 * (len(leaves) - 1) // 10])
 
 
 def _extremes(leaves: Leaves, cells: int, which: int, side: int) -> list[tuple[tuple, int]]:

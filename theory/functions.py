@@ -116,8 +116,10 @@ def evaluate(expression: sp.Expr, algebra: Algebra, *arguments: Any) -> Any:
     Raises:
         TypeError: the expression has another variable, or a function outside `ELEMENTARY`.
     """
-    registers = list(arguments)
-    for step in program(expression, len(arguments)):
+    steps, registers = program(expression, len(arguments)), list(arguments)
+    if not steps:  # it is one of the variables
+        return arguments[inputs(len(arguments)).index(expression)]
+    for step in steps:
         values = [registers[k] for k in step.operands]
         if step.detail is None:
             value = getattr(algebra, step.operation)(*values)

@@ -1,9 +1,11 @@
-"""Targets of several variables x1, x2, ..., each over the same interval."""
+"""Targets of several variables x1, x2, ..., each over the same interval, and vectors of targets."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 
+import sympy as sp
 from flint import arb, ctx
 
 from theory.curves import SCHEMES, scheme
@@ -52,6 +54,64 @@ def find_target_of(
             "Choose another domain: --domain LO HI"
         )
     return found
+
+
+def entries(text: str) -> list[str]:
+    """The expressions between commas, those within parentheses not counted: one for every output,
+    or a single one."""
+    found, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += letter
+    return [part.strip() for part in found]
+
+
+def entry(text: str, output: int, outputs: int) -> str:
+    """What a text says of one of several outputs: its own expression, or the only one there is.
+
+    Raises:
+        BadRequest: there are several expressions, but not one for every output.
+    """
+    found = entries(text)
+    if len(found) == 1:
+        return text
+    if len(found) != outputs:
+        raise BadRequest(
+            f"the target has {len(found)} expressions, the model {outputs} "
+            f"output{'s' if outputs > 1 else ''}: give one expression, the same for every output, "
+            "or one for each, separated by commas"
+        )
+    return found[output if 0 <= output < outputs else 0]
+
+
+def vector(text: str, outputs: int, one: Callable[[str, int], Target]) -> tuple[Target, ...]:
+    """The targets of all outputs.
+
+    Args:
+        text: an expression or name, the same for every output, or one for each, between commas;
+            the paper's token targets have an entry for each by themselves.
+        outputs: how many there are.
+        one: reads the target of an output, given its text and number.
+
+    Raises:
+        BadRequest: see `entry`; or their own domains differ.
+    """
+    found = tuple(one(entry(text, number, outputs), number) for number in range(outputs))
+    if len({target.domain for target in found}) > 1:
+        shown = "; ".join(sorted({f"{t.name}: {t.domain[0]:g} {t.domain[1]:g}" for t in found}))
+        raise BadRequest(f"these targets have different domains ({shown}): choose --domain LO HI")
+    return found
+
+
+def together(name: str, targets: Sequence[Target]) -> Target:
+    """The vector of all targets as one; its expression is a SymPy tuple."""
+    first = targets[0]
+    text = ", ".join(target.text for target in targets)
+    every = sp.Tuple(*(target.expression for target in targets))
+    return Target(name, every, first.domain, text, first.variables)
 
 
 def _undefined_at(target: Target) -> tuple[float, ...] | None:

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 from theory.claims import UNKNOWN, Facts
 
 SCHEMA = "certify-certificate/1"
+ALL = "all"  # the outputs that a bundle is about
+BUNDLE = "certify-bundle/1"  # of all outputs of a model together
+SLOPES = "slopes."  # where leaves and points of the derivative are, in the file
 TRUST = (
     "Accepted by the checker, this certificate proves its numbers and verdicts for the graph and "
     "the target written in it, over the real numbers. Trusted: Arb, Z3, SymPy, theory/functions.py "
@@ -163,6 +166,8 @@ class Certificate:
         points: evidence for lower bounds.
         claims: with their verdicts.
         slopes: evidence about the derivative, if something is said of it.
+        squares: of a bundle, where this is about the sum of the squares of all outputs' errors and
+            not about one output: their targets; the network has as many outputs.
     """
 
     header: dict[str, Any]
@@ -174,9 +179,97 @@ class Certificate:
     points: tuple[Point, ...]
     claims: tuple[Claim, ...]
     slopes: Slopes | None = None
+    squares: tuple[str, ...] = ()
 
     @property
     def leaves(self) -> int:
         """How many leaves there are."""
         trees = self.trees + (self.slopes.trees if self.slopes else ())
         return sum(isinstance(entry, Leaf) for tree in trees for entry in tree)
+
+    @property
+    def named_points(self) -> list[tuple[str, Point]]:
+        """Every point with its place in the file."""
+        slopes = self.slopes.points if self.slopes else ()
+        named = (("points", self.points), (f"{SLOPES}points", slopes))
+        return [(f"{name}[{i}]", point) for name, many in named for i, point in enumerate(many)]
+
+
+#: What the sum of squares is compared with.
+ZERO = {"name": "0", "expression": "0"}
+
+
+class JointCell(NamedTuple):
+    """What is stated of all outputs together on a cell: bounds on diameters, in the norm.
+
+    Attributes:
+        variation, target_variation: of the vector of outputs, and of the vector of targets.
+        far, target_far: two inputs in the cell, points of every part, that show the lower bound;
+            None where the outputs' own variations do.
+    """
+
+    variation: Pair
+    target_variation: Pair
+    far: tuple[tuple[float, ...], tuple[float, ...]] | None
+    target_far: tuple[tuple[float, ...], tuple[float, ...]] | None
+
+
+class Joint(NamedTuple):
+    """What is stated of all outputs together: the cells, and bounds on the norm of the error and
+    on the diameter of the targets' values over the domain."""
+
+    cells: tuple[JointCell, ...]
+    sup_error: Pair
+    target_variation: Pair
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All outputs of a model together.
+
+    Attributes:
+        header: as of a certificate.
+        norm: of `theory.norms.NORMS`.
+        parts: a certificate for every output, with the same domain and cells and no claims.
+        squares: one for the sum of the squares of all errors, or None.
+        stated: the numbers in the norm.
+        claims: about them, with their verdicts.
+    """
+
+    header: dict[str, Any]
+    norm: str
+    parts: tuple[Certificate, ...]
+    squares: Certificate | None
+    stated: Joint | None
+    claims: tuple[Claim, ...]
+
+    @property
+    def network(self) -> Network:
+        """The model with all its outputs."""
+        whole = self.parts[0].network
+        *nodes, entry = whole.nodes
+        return Network(whole.input_shape, tuple(nodes), entry.inputs[0])
+
+    @property
+    def every(self) -> list[tuple[str, Certificate]]:
+        """All that has to be proved, with its place in the file."""
+        named = [(f"parts[{i}]", part) for i, part in enumerate(self.parts)]
+        return named + ([("squares", self.squares)] if self.squares else [])
+
+    @property
+    def leaves(self) -> int:
+        """How many leaves there are."""
+        return sum(part.leaves for _, part in self.every)
+
+    @property
+    def facts(self) -> Facts:
+        """What claims may speak of."""
+        cells = self.stated.cells
+        own, theirs = ([getattr(c, n) for c in cells] for n in JointCell._fields[:2])
+        return Facts(self.stated.sup_error, self.stated.target_variation, own, theirs)
+
+
+def entry_of(network: Network, number: int) -> Network:
+    """The same with one entry of its output as output."""
+    entry = Node("gather", (network.output,), (1,), index=(number,))
+    return Network(network.input_shape, (*network.nodes, entry), len(network.nodes) + 1)

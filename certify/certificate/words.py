@@ -1,12 +1,26 @@
-"""What the checker says, in words."""
+"""What the checker says, also in words."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass
 
 
-def in_words(result: Any) -> str:
-    """The verdict first, then what it rests on: a `certify.checker.check.Result`."""
+@dataclass(frozen=True)
+class Result:
+    """What became of a certificate: why it was rejected, how many of its leaves were proved, how
+    many inequalities by which judge, in how many pieces, how many points, and the seconds taken."""
+
+    accepted: bool
+    reason: str
+    checked: int
+    leaves: int
+    judged: Counter[str]
+    seconds: float
+
+
+def in_words(result: Result) -> str:
+    """The verdict first, then what it rests on."""
     part, judged = f"{result.checked} of {result.leaves} leaves", result.judged
     if not result.accepted:
         return f"REJECTED    {result.reason}\n            {part} were proved before"

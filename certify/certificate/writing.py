@@ -8,33 +8,79 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from certify.certificate import SCHEMA, Cell, Certificate, Cut, Leaf, Network, Point, Slopes, Tree
+from certify.certificate import (
+    BUNDLE,
+    SCHEMA,
+    Bundle,
+    Cell,
+    Certificate,
+    Claim,
+    Cut,
+    JointCell,
+    Leaf,
+    Network,
+    Point,
+    Slopes,
+    Tree,
+)
 
 
-def as_data(certificate: Certificate) -> dict[str, Any]:
+def as_data(certificate: Certificate | Bundle) -> dict[str, Any]:
     """The certificate as JSON data, sealed with its digest."""
     c = certificate
+    if isinstance(c, Bundle):
+        return _bundle_data(c)
     data = {
         "schema": SCHEMA,
         **c.header,
         "target": c.target,
         "domain": _hex(c.domain),
         "semantics": "real",
-        "stated": {
-            "cells": [_fields(cell) for cell in c.stated.cells],
-            "sup_error": _hex(c.stated.sup_error),
-            "target_variation": _hex(c.stated.target_variation),
-            "witness": None if c.stated.witness is None else _hex(c.stated.witness),
-            "slopes": _hex(c.stated.slopes),
-        },
-        "claims": [
-            {"label": k.label, "numbers": _hex(k.numbers), "verdict": k.verdict} for k in c.claims
-        ],
-        **_evidence(c),
+        **_alone(c),
+        "claims": _claims(c.claims),
         "slopes": None if c.slopes is None else _evidence(c.slopes),
         "graph": network_data(c.network),
     }
     return data | {"digest": digest(data)}
+
+
+def _bundle_data(c: Bundle) -> dict[str, Any]:
+    stated = c.stated
+    data = {
+        "schema": BUNDLE,
+        **c.header,
+        "norm": c.norm,
+        "domain": _hex(c.parts[0].domain),
+        "semantics": "real",
+        "stated": {
+            "cells": [_fields(cell) for cell in stated.cells],
+            "sup_error": _hex(stated.sup_error),
+            "target_variation": _hex(stated.target_variation),
+        },
+        "claims": _claims(c.claims),
+        "parts": [{"target": part.target, **_alone(part)} for part in c.parts],
+        "squares": None if c.squares is None else _alone(c.squares),
+        "graph": network_data(c.network),
+    }
+    return data | {"digest": digest(data)}
+
+
+def _alone(c: Certificate) -> dict[str, Any]:
+    """What is stated of one output, and the evidence."""
+    return {
+        "stated": {
+            "cells": [_fields(cell) for cell in c.stated.cells],
+            "sup_error": _hex(c.stated.sup_error),
+            "target_variation": _hex(c.stated.target_variation),
+            "witness": _hex(c.stated.witness),
+            "slopes": _hex(c.stated.slopes),
+        },
+        **_evidence(c),
+    }
+
+
+def _claims(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    return [{"label": k.label, "numbers": _hex(k.numbers), "verdict": k.verdict} for k in claims]
 
 
 def _evidence(part: Certificate | Slopes) -> dict[str, Any]:
@@ -92,13 +138,15 @@ def _entry(entry: Cut | Leaf) -> Any:
     return " ".join(end.hex() for pair in (*entry.box, *entry[1:]) for end in pair)
 
 
-def _fields(entry: Point | Cell) -> dict[str, Any]:
+def _fields(entry: Point | Cell | JointCell) -> dict[str, Any]:
     return {name: _hex(value) for name, value in entry._asdict().items()}
 
 
 def _hex(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _hex(part) for name, part in value.items()}
+    if value is None:
+        return None
     return value.hex() if isinstance(value, float) else [_hex(part) for part in value]
 
 

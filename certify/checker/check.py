@@ -11,36 +11,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 
-from certify.certificate import Certificate, Leaf, Point
+from certify.certificate import SLOPES, Bundle, Certificate, Leaf, Point
 from certify.certificate.reading import read
+from certify.certificate.words import Result
 from certify.checker.evaluate import Evaluator
-from certify.checker.frame import SLOPES, Rejected, check_frame
+from certify.checker.frame import Rejected, check_bundle, check_frame
 from certify.checker.prove import prove_leaf, prove_point
 from theory.errors import BadRequest
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of a certificate: why it was rejected, how many of its leaves were proved, how
-    many inequalities by which judge, in how many pieces, how many points, and the seconds taken."""
-
-    accepted: bool
-    reason: str
-    checked: int
-    leaves: int
-    judged: Counter[str]
-    seconds: float
-
-
 def verify(
-    certificate: Certificate | str | os.PathLike[str],
+    certificate: Certificate | Bundle | str | os.PathLike[str],
     jobs: int | None = None,
     sample: float = 1.0,
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
-    """Prove everything that a certificate says.
+    """Prove everything that a certificate says, or a bundle of them.
 
     Args:
         certificate: the file, or as read.
@@ -54,18 +41,18 @@ def verify(
     """
     if not 0 < sample <= 1 or (jobs is not None and jobs < 1):
         raise BadRequest(f"--sample must be in (0, 1], not {sample}; --jobs at least 1, not {jobs}")
-    if not isinstance(certificate, Certificate):
+    if not isinstance(certificate, Certificate | Bundle):
         certificate = read(certificate)
-    began, judged, reason = time.perf_counter(), Counter(), ""
-    leaves: list[tuple[str, Leaf]] = []
+    if isinstance(certificate, Bundle):
+        return _every(certificate, lambda part, told: verify(part, jobs, sample, told), watch)
+    began, judged, reason, leaves = time.perf_counter(), Counter(), "", []
     try:
         leaves = chosen = check_frame(certificate)
         if sample < 1:
             count = math.ceil(sample * len(leaves))
             chosen = [leaves[i] for i in sorted(random.sample(range(len(leaves)), count))]
-        for reason, part in _run(
-            certificate, _points(certificate) + chosen, jobs or os.cpu_count() or 1
-        ):
+        tasks = certificate.named_points + chosen
+        for reason, part in _run(certificate, tasks, jobs or os.cpu_count() or 1):
             judged += part
             watch(judged["leaves"], len(chosen))
             if reason:
@@ -78,10 +65,20 @@ def verify(
     return Result(not reason, reason, judged["leaves"], len(leaves), judged, seconds)
 
 
-def _points(certificate: Certificate) -> list[tuple[str, Point]]:
-    slopes = certificate.slopes.points if certificate.slopes else ()
-    named = (("points", certificate.points), (SLOPES + "points", slopes))
-    return [(f"{name}[{i}]", point) for name, many in named for i, point in enumerate(many)]
+def _every(bundle: Bundle, prove: Callable[..., Result], watch: Callable[..., None]) -> Result:
+    """All parts one after the other, then what is stated of them together."""
+    judged, seconds, reason, total = Counter(), 0.0, "", bundle.leaves
+    try:
+        for name, part in bundle.every:
+            done = judged["leaves"]
+            found = prove(part, lambda now, _, done=done: watch(done + now, total))
+            judged, seconds = judged + found.judged, seconds + found.seconds
+            if not found.accepted:
+                raise Rejected(f"{name}: {found.reason}")
+        check_bundle(bundle)
+    except Rejected as why:
+        reason = str(why)
+    return Result(not reason, reason, judged["leaves"], total, judged, seconds)
 
 
 def _run(certificate: Certificate, tasks: list, jobs: int) -> Iterator[tuple[str, Counter]]:

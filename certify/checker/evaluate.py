@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from itertools import product
 from math import prod
 
@@ -35,15 +36,13 @@ class Evaluator:
         self.network, self.slopes = certificate.network, slopes
         self.variables = prod(self.network.input_shape)
         self.target = parse(certificate.target["expression"], self.variables)
+        self.squares = [parse(text, self.variables) for text in certificate.squares]
         self.roots = {n: arb(square).sqrt() for n, square in normalized(self.network).items()}
         self.last_use = {i: n for n, node in enumerate(self.network.nodes, 1) for i in node.inputs}
         nodes = list(enumerate(self.network.nodes, 1))
         self.functions = {n: meaning(node.function) for n, node in nodes if node.kind == "apply"}
-        self.weights = {
-            n: arb_mat([list(row) for row in node.weight]).transpose()
-            for n, node in nodes
-            if node.weight is not None
-        }
+        weights = {n: node.weight for n, node in nodes if node.weight is not None}
+        self.weights = {n: arb_mat([*map(list, w)]).transpose() for n, w in weights.items()}
 
     def on_box(self, box: list[Pair], order: int) -> tuple[list[list[Enclosure]], list[arb]]:
         """Enclose model, target and model - target over a box: for each one or more enclosures,
@@ -88,9 +87,7 @@ class Evaluator:
         for number, node in enumerate(self.network.nodes, 1):
             if number not in self.last_use and number != self.network.output:
                 continue  # nothing reads it
-            of, slopes = (
-                list(part) for part in zip(*(values[i] for i in node.inputs), strict=True)
-            )
+            of, slopes = map(list, zip(*(values[i] for i in node.inputs), strict=True))
             value = self._step(algebra, number, node, of)
             if number in self.roots:  # theorem C1
                 top = self.roots[number].upper()
@@ -103,6 +100,9 @@ class Evaluator:
         value, tangent = values[self.network.output]
         if self.slopes:
             return tangent[0], arb_poly([NAN])
+        if self.squares:  # not one output, but the sum of the squares of all errors
+            errors = [v - algebra.function(f, *x) for v, f in zip(value, self.squares, strict=True)]
+            value = [reduce(algebra.add, (algebra.mul(e, e) for e in errors))]
         return value[0], algebra.function(self.target, *x)
 
     def _tangent(
@@ -125,11 +125,9 @@ class Evaluator:
             return [algebra.poly([NAN])] * prod(node.shape)  # 0 times nothing known is not known
         match node.kind:
             case "affine":  # (x @ weight.T) * scale / divisor + bias
-                y = (
-                    x[0]
-                    if node.weight is None
-                    else algebra.times_matrix(x[0], self.weights[number])
-                )
+                y = x[0]
+                if node.weight is not None:
+                    y = algebra.times_matrix(y, self.weights[number])
                 factor = 1 / arb(node.divisor)
                 if node.scale or node.divisor != 1:
                     scale = node.scale or (1.0,) * len(y)
@@ -142,6 +140,5 @@ class Evaluator:
                 rows, inner = self.network.shape(node.inputs[0])[-2:]
                 return algebra.matmul(*x, rows, inner, node.shape[-1])
             case "apply":
-                expression = self.functions[number]
-                return [algebra.function(expression, p) for p in x[0]]
+                return [algebra.function(self.functions[number], p) for p in x[0]]
         raise ValueError(f"{node.kind} is no primitive")

@@ -13,11 +13,10 @@ from math import prod
 
 import z3
 
-from certify.certificate import Certificate, Cut, Leaf, Pair, Point, Tree
-from theory.claims import UNKNOWN, decide
+from certify.certificate import SLOPES, Bundle, Certificate, Cut, Leaf, Pair, Point, Tree
+from certify.certificate.norms import unproved
+from theory.claims import UNKNOWN, Facts, decide
 from theory.windows import Windows
-
-SLOPES = "slopes."  # where leaves and points of the derivative are, in the file
 
 
 class Rejected(Exception):
@@ -81,9 +80,8 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
     """
     check_cells(certificate)
     stated, named = certificate.stated, []
-    points = sorted(certificate.points)
+    points, several = sorted(certificate.points), len(certificate.domain) > 1
     firsts = [point.at[0] for point in points]
-    several = len(certificate.domain) > 1
     _check_domain(certificate, points)
     for i, (cell, tree) in enumerate(zip(stated.cells, certificate.trees, strict=True)):
         place = f"trees[{i}]"
@@ -104,7 +102,18 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
     _check_error([], at_witness, (stated.sup_error[0], math.inf), "sup_error at the witness")
     named += _check_slopes(certificate)
     windows = None if several else _windows(certificate, every, points)
-    facts = replace(stated.facts, slopes=stated.slopes, windows=windows)
+    _check_claims(certificate, replace(stated.facts, slopes=stated.slopes, windows=windows))
+    return named
+
+
+def check_bundle(bundle: Bundle) -> None:
+    """What is stated of all outputs together must follow from the parts, once those are proved."""
+    for what in unproved(bundle):
+        _need(False, what)
+    _check_claims(bundle, bundle.facts)
+
+
+def _check_claims(certificate: Certificate | Bundle, facts: Facts) -> None:
     for claim in certificate.claims:
         try:
             verdict = decide(claim.label, claim.numbers, facts).value
@@ -112,21 +121,19 @@ def check_frame(certificate: Certificate) -> list[tuple[str, Leaf]]:
             raise Rejected(f"the claim {ascii(claim.label)}: {error}") from None
         said = ascii(claim.verdict)[:20]
         _need(claim.verdict == verdict, f"the verdict on {claim.label} is {verdict}; {said}")
-    return named
 
 
 def _check_slopes(certificate: Certificate) -> list[tuple[str, Leaf]]:
     """Bounds of the least and the greatest slope follow from the leaves and points of slopes."""
     slopes, (least, greatest) = certificate.slopes, certificate.stated.slopes
+    cells = certificate.stated.cells
     if slopes is None:
         _need((least, greatest) == (UNKNOWN, UNKNOWN), "slopes")
         return []
-    if len(slopes.trees) != len(certificate.stated.cells):
-        raise Rejected(
-            f"{len(certificate.stated.cells)} cells, but {len(slopes.trees)} trees of slopes"
-        )
+    if len(slopes.trees) != len(cells):
+        raise Rejected(f"{len(cells)} cells, but {len(slopes.trees)} trees of slopes")
     named = []
-    for i, (cell, tree) in enumerate(zip(certificate.stated.cells, slopes.trees, strict=True)):
+    for i, (cell, tree) in enumerate(zip(cells, slopes.trees, strict=True)):
         place = f"{SLOPES}trees[{i}]"
         named += [(place, leaf) for leaf in leaves_of(tree, cell.box, place)]
     _check_domain(certificate, slopes.points)

@@ -19,7 +19,7 @@ from certify.errors import BadRequest, UnreadableFile
 from certify.evaluate import evaluate
 from certify.frontend import Model
 from certify.frontend.target import target_node
-from certify.graph import Builder, Graph, Node
+from certify.graph import Builder, Gather, Graph, Node
 from theory.curves import in_x, segment
 from theory.expressions import parse
 
@@ -135,12 +135,16 @@ def _inputs(builder: Builder, path: Curve, shape: tuple[int, ...]) -> int:
 
 
 def _joined(graph: Graph, path: Curve) -> tuple[tuple[Node, ...], dict[str, int]]:
-    """Nodes of the curve and then those of the model, renumbered; and the outputs."""
+    """Nodes of the curve and then those of the model, renumbered; and the outputs.
+
+    Zeros are gathered from t itself: a constant of the model does not depend on the curve.
+    """
     builder = Builder((1,))
     start = _inputs(builder, path, graph.input_shape)
     number = {0: start}
     for old, node in enumerate(graph.nodes, start=1):
-        inputs = tuple(number[i] for i in node.inputs)
+        blank = isinstance(node.primitive, Gather) and bool((node.primitive.index < 0).all())
+        inputs = (0,) if blank else tuple(number[i] for i in node.inputs)
         builder.nodes.append(Node(node.primitive, inputs, node.shape, node.origin))
         number[old] = len(builder.nodes)
     return tuple(builder.nodes), {name: number[i] for name, i in graph.outputs.items()}

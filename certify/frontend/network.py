@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from certify.certificate import Certificate, Network, Node
+from certify.certificate import ALL, Bundle, Certificate, Network, Node
 from certify.errors import BadRequest
 from certify.frontend import load
 from certify.frontend.curve import along, from_header
@@ -38,7 +38,7 @@ def as_network(graph: Graph) -> Network:
     return Network(graph.input_shape, tuple(nodes), graph.outputs["model"])
 
 
-def mismatch(certificate: Certificate, path: str) -> str:
+def mismatch(certificate: Certificate | Bundle, path: str) -> str:
     """Why the certificate is not about this model file; empty if it is.
 
     Raises:
@@ -52,9 +52,10 @@ def mismatch(certificate: Certificate, path: str) -> str:
     try:
         path_in = from_header(said)
         model = along(model, path_in) if path_in else model
-        network = as_network(model_graph(model, said.get("output")))
+        output, bundle = said.get("output"), isinstance(certificate, Bundle)
+        network = as_network(model.graph if bundle else model_graph(model, output))
     except (BadRequest, TypeError, ValueError) as error:
         return f"the certificate names an output or a curve that {path} does not have ({error})"
-    if network != certificate.network:
+    if network != certificate.network or bundle is not (output == ALL):
         return f"the certificate's graph is not the one that {path} is read as"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -189,12 +190,41 @@ def compare(model: Model, expression: sp.Expr, output: int | None) -> Graph:
         BadRequest: the model has several outputs and none was chosen, or see `target_of_inputs`.
     """
     builder, chosen = _chosen(model, output)
+    value = _target(builder, model, expression)
+    return builder.graph(model=chosen, target=value, difference=builder.subtract(chosen, value))
+
+
+def squared_error(model: Model, expressions: Sequence[sp.Expr]) -> Graph:
+    """The graph of the square of the error's 2-norm over all outputs, against the target 0.
+
+    One sum of squares, so that what the errors of different outputs have in common is kept.
+
+    Args:
+        model: with any number of inputs.
+        expressions: a target for every output.
+
+    Raises:
+        BadRequest: see `target_of_inputs`.
+    """
+    builder = _builder(model)
+    terms: dict[sp.Expr, int] = {}
+    total = None
+    for number, expression in enumerate(expressions):
+        if expression not in terms:
+            terms[expression] = _target(builder, model, expression)
+        chosen = builder.gather(model.graph.outputs["model"], np.array([number]))
+        error = builder.subtract(chosen, terms[expression])
+        square = builder.apply(FUNCTIONS["square"], error)
+        total = square if total is None else builder.add(total, square)
+    zero = builder.constant(np.zeros(1))
+    return builder.graph(model=total, target=zero, difference=builder.subtract(total, zero))
+
+
+def _target(builder: Builder, model: Model, expression: sp.Expr) -> int:
     variables = int(np.prod(model.inputs))
     if variables == 1:
-        value = target_node(builder, expression, builder.reshape(0, (1,)))
-    else:
-        value = target_of_inputs(builder, expression, variables)
-    return builder.graph(model=chosen, target=value, difference=builder.subtract(chosen, value))
+        return target_node(builder, expression, builder.reshape(0, (1,)))
+    return target_of_inputs(builder, expression, variables)
 
 
 def model_graph(model: Model, output: int | None) -> Graph:
@@ -212,10 +242,16 @@ def _chosen(model: Model, output: int | None) -> tuple[Builder, int]:
     outputs = int(np.prod(model.outputs))
     if output is None and outputs != 1:
         raise BadRequest(
-            f"{model.path} has {outputs} outputs; choose one with --output 0 ... {outputs - 1}"
+            f"{model.path} has {outputs} outputs; choose one with --output 0 ... {outputs - 1}, "
+            "or all together with --output all"
         )
     if output is not None and not 0 <= output < outputs:
         raise BadRequest(f"--output {output}: {model.path} has outputs 0 ... {outputs - 1}")
+    builder = _builder(model)
+    return builder, builder.gather(model.graph.outputs["model"], np.array([output or 0]))
+
+
+def _builder(model: Model) -> Builder:
     builder = Builder(model.graph.input_shape)
     builder.nodes = list(model.graph.nodes)
-    return builder, builder.gather(model.graph.outputs["model"], np.array([output or 0]))
+    return builder

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from certify.certificate import (
     TRUST,
+    ZERO,
+    Bundle,
     Cell,
     Certificate,
     Claim,
     Cut,
+    Joint,
+    JointCell,
     Leaf,
+    Network,
     Point,
     Slopes,
     Stated,
     Tree,
+    entry_of,
 )
 from certify.certificate.writing import tree, tree_of
-from certify.checking import Report
+from certify.checking import Checked, Report
+from certify.far import Far
 from certify.frontend.network import as_network
 from certify.frontend.target import model_graph
 from certify.report.data import versions
@@ -28,33 +37,82 @@ from theory.claims import OPPOSITE, UNKNOWN, Verdict
 OUTPUTS = (MODEL, TARGET, DIFFERENCE)
 
 
-def as_certificate(report: Report) -> Certificate:
+def as_certificate(report: Report) -> Certificate | Bundle:
     """Everything that the checker needs to prove the report's numbers and verdicts again."""
-    model, state = report.model, report.outcome.state
-    several = report.target.variables > 1
-    harmless = several or report.windows.harmless(report.options.tau)
-    stated = _stated(report)
-    trees = _loose(report, stated) if several else _trees(state.leaves, len(report.cells))
-    header = {
-        "tool": versions(),
-        "trust": TRUST,
-        "model": {
-            "sha256": model.sha256,
-            "output": report.options.output or 0,
-            **(model.curve.data if model.curve else {}),
-        },
-    }
+    if report.together is not None:
+        return _bundle(report)
+    network = as_network(model_graph(report.model, report.options.output))
+    harmless = report.windows is None or report.windows.harmless(report.options.tau)
+    points = tuple(_points(report.outcome.state.points, everything=not harmless))
+    claims, slopes = tuple(_claims(report)), _slopes(report)
+    found = _alone(report, network, points)
+    return replace(found, header=_header(report), claims=claims, slopes=slopes)
+
+
+def _header(report: Report) -> dict[str, Any]:
+    model = report.model
+    about = {"sha256": model.sha256, "output": report.options.output or 0}
+    about |= model.curve.data if model.curve else {}
+    return {"tool": versions(), "trust": TRUST, "model": about}
+
+
+def _alone(report: Report, network: Network, points: tuple[Point, ...]) -> Certificate:
+    """What is stated of one output, without claims."""
+    stated, several = _stated(report), report.target.variables > 1
+    leaves = report.outcome.state.leaves
+    trees = _loose(report, stated) if several else _trees(leaves, len(report.cells))
+    target = {"name": report.target.name, "expression": report.target.text}
+    domain = (report.options.domain,) * report.target.variables
+    return Certificate({}, network, target, domain, stated, trees, points, ())
+
+
+def _bundle(report: Report) -> Bundle:
+    """All outputs together: each by itself, and what is stated of them in the norm."""
+    known, found, whole = report.known, report.together, as_network(report.model.graph)
+    parts = []
+    for number, part in enumerate(found.parts):
+        points, needed = part.outcome.state.points, set()
+        if found.far:
+            far = found.far.points[number]
+            points, needed = points.join(far), set(map(tuple, far.x.tolist()))
+        points = tuple(_points(points, everything=False, also=needed))
+        parts.append(replace(_alone(part, entry_of(whole, number), points), slopes=None))
+    bounds = zip(known.variation.T.tolist(), known.target_variation.T.tolist(), strict=True)
+    cells = [
+        JointCell(tuple(ours), tuple(theirs), *_far(found.far, cell))
+        for cell, (ours, theirs) in enumerate(bounds)
+    ]
+    stated = Joint(tuple(cells), known.sup, tuple(known.target_total.tolist()))
+    squares = found.squares and _squares(found.squares, parts, whole)
+    claims = tuple(_claims(report))
+    return Bundle(_header(report), report.options.norm, tuple(parts), squares, stated, claims)
+
+
+def _far(far: Far | None, cell: int) -> Iterator[tuple | None]:
+    """The pairs of inputs that show how far apart values are on a cell, of model and target."""
+    for pairs in far.pairs if far else ({}, {}):
+        x = [tuple(far.points[0].x[i].tolist()) for i in pairs[cell]] if cell in pairs else []
+        yield tuple(x) if x else None
+
+
+def _squares(outcome: Checked, parts: Sequence[Certificate], network: Network) -> Certificate:
+    """The sum of the squares of all errors; nothing is stated but how large it is."""
+    known, first, state = outcome.known, parts[0], outcome.state
+    free, boxes = (0.0, math.inf), [cell.box for cell in first.stated.cells]
+    errors = [tuple(pair) for pair in known.cell_sup.T.tolist()]
+    cells = [Cell(box, UNKNOWN, free, free, e) for box, e in zip(boxes, errors, strict=True)]
+    grouped: list[list[Leaf]] = [[] for _ in cells]
+    for cell, box in zip(state.leaves.cell.tolist(), state.leaves.box.tolist(), strict=True):
+        worst = errors[cell][1]
+        grouped[cell].append(Leaf(tuple(map(tuple, box)), UNKNOWN, UNKNOWN, (-worst, worst)))
+    several = len(first.domain) > 1
+    trees = tuple(tree_of(g) if several else tree(sorted(g)) for g in grouped)
+    points = (p._replace(model=UNKNOWN, target=UNKNOWN) for p in _largest(state.points))
+    stated = Stated(tuple(cells), known.sup, free, known.witness or None)
     return Certificate(
-        header=header,
-        network=as_network(model_graph(model, report.options.output)),
-        target={"name": report.target.name, "expression": report.target.text},
-        domain=(report.options.domain,) * report.target.variables,
-        stated=stated,
-        trees=trees,
-        points=tuple(_points(state.points, everything=not harmless)),
-        claims=tuple(_claims(report)),
-        slopes=_slopes(report),
-    )
+        {}, network, ZERO, first.domain, stated, trees, tuple(points), (),
+        squares=tuple(part.target["expression"] for part in parts),
+    )  # fmt: skip
 
 
 def _trees(leaves: Leaves, cells: int) -> tuple[Tree, ...]:
@@ -147,8 +205,20 @@ def _stated(report: Report) -> Stated:
     return Stated(cells, known.sup, total, witness, slopes)
 
 
-def _points(points: Points, *, everything: bool) -> list[Point]:
-    """The points that some stated bound rests on, each once, in order; windows need them all."""
+def _largest(points: Points) -> list[Point]:
+    """The points with the largest error of their cell."""
+    order = points.error().argsort().tolist()
+    best = {int(points.cell[i]): i for i in order}  # the last one stays
+    return _points(points.take(sorted(best.values())), everything=True)
+
+
+def _points(
+    points: Points, *, everything: bool, also: Collection[tuple[float, ...]] = ()
+) -> list[Point]:
+    """The points that some stated bound rests on, each once, in order; windows need them all.
+
+    also: inputs that are needed anyway.
+    """
     lo, hi = points.bounds[:, 0], points.bounds[:, 1]
     best: dict[tuple[int, int], int] = {}
     scores = [points.error(), lo[MODEL], -hi[MODEL], lo[TARGET], -hi[TARGET]]
@@ -157,7 +227,8 @@ def _points(points: Points, *, everything: bool) -> list[Point]:
             best[kind, int(points.cell[i])] = i
     found: dict[tuple[float, ...], Point] = {}
     values = points.bounds.permute(2, 0, 1).tolist()
-    for i in range(len(points.x)) if everything else set(best.values()):
+    needed = set(best.values()) | {i for i, x in enumerate(points.x.tolist()) if tuple(x) in also}
+    for i in range(len(points.x)) if everything else needed:
         x = tuple(points.x[i].tolist())
         point = Point(x, *(tuple(values[i][k]) for k in OUTPUTS))
         found[x] = _both(found.get(x, point), point)

@@ -28,7 +28,7 @@ def command(report: Report) -> str:
     for field in fields(Options):
         value = getattr(options, field.name)
         if field.name not in APART and value != getattr(plain, field.name):
-            words += [_name(field.name), repr(value)]
+            words += [_name(field.name), value if isinstance(value, str) else repr(value)]
     words += [_name(flag) for flag in FLAGS if getattr(options, flag)]
     for name in ("budget", "memory"):
         value = getattr(options.limits, name)

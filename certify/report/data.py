@@ -87,6 +87,8 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
         },
         "semantics": report.options.semantics,
         "guaranteed": True,
+        "norm": None if report.together is None else report.options.norm,
+        "outputs": _outputs(report),
         "float32": _float32(report),
         "sup_error": {
             **guaranteed(lo=known.sup[0], hi=known.sup[1]),
@@ -149,6 +151,18 @@ def _longest(report: Report) -> dict[str, Any] | None:
     }
 
 
+def _outputs(report: Report) -> list[dict[str, Any]] | None:
+    """Every output alone, where the report is about all together; else null."""
+    if report.together is None:
+        return None
+    names = "target", "sup_error", "plateaus", "structure", "cells", "claims", "search"
+    found = (as_data(part) for part in report.together.parts)
+    return [
+        {"output": number, **{name: data[name] for name in names}}
+        for number, data in enumerate(found)
+    ]
+
+
 def _float32(report: Report) -> dict[str, Any] | None:
     """What a report about executions rests on, and the one in real arithmetic; else null."""
     found = report.float32
@@ -180,6 +194,10 @@ def _structure(report: Report) -> dict[str, Any]:
     data: dict[str, Any] = {"smoothness": found.smoothness, "theorem": "D1", "readout": None}
     if readout is not None:
         data["readout"] = {"layer_norm_over": readout.features, "linear_map": readout.head}
+        if report.together is not None:
+            floors = report.together.floor, report.together.own_floor
+            data["readout"] |= guaranteed(floor=floors[0], own_floor=floors[1])
+            data["readout"] |= {"theorem": "C2"}
         if readout.range is not None:
             floor = layer_norm_floor(report, readout)
             data["readout"] |= {

@@ -38,7 +38,8 @@ def render(report: Report, certificate: dict[str, Any] | None = None) -> str:
     """
     data = as_data(report, certificate)
     segment = report.model.curve is not None and report.model.curve.ends is not None
-    return page(data, drawing.plots(report), command(report), segment=segment)
+    plots = [] if report.together else drawing.plots(report)
+    return page(data, plots, command(report), segment=segment)
 
 
 def page(
@@ -62,9 +63,8 @@ def page(
         verdicts=verdicts,
         domain=_where(_domain(data)),
         inputs=math.prod(data["model"]["inputs"]),
-        skipped=f"They need one input variable; this model has {variables}."
-        if variables > 1
-        else "",
+        skipped=_skipped(data, variables),
+        outputs=list(_outputs(data)),
         worst=list(_worst(data["cells"])),
         theorems=list(_theorems(data)),
         command=shown(again),
@@ -118,9 +118,10 @@ def _verdicts(data: dict[str, Any]) -> Iterator[dict[str, str | None]]:
     if not any(claim["label"] == "within" for claim in data["claims"]):
         verdict = "PROVED" if sup["closed"] else "UNDECIDED"
         most, least = rounded(hi, 6, up=True), rounded(lo, 6, up=False)
-        says = f"The error is at most {most} everywhere, and at least {least} somewhere"
+        error = "The error" if data["norm"] is None else f"The error in the {data['norm']}-norm"
+        says = f"{error} is at most {most} everywhere, and at least {least} somewhere"
         if math.isinf(hi):
-            says = f"The error is at least {least} somewhere; no upper bound is proved"
+            says = f"{error} is at least {least} somewhere; no upper bound is proved"
         why = bracket
         if not sup["closed"]:
             why += f"; not closed to the gap asked for, stopped by {data['search']['stopped_by']}"
@@ -134,6 +135,24 @@ def _verdicts(data: dict[str, Any]) -> Iterator[dict[str, str | None]]:
         f"{found['refuted']}" if count else "no cell decides"
     )  # fmt: skip
     yield {"verdict": found["verdict"], "says": says, "why": why, "theorem": "D3"}
+
+
+def _skipped(data: dict[str, Any], variables: int) -> str:
+    """Why nothing is drawn over the domain; empty if it is."""
+    if data["norm"] is not None:
+        return "They are about one output: --output INDEX."
+    return f"They need one input variable; this model has {variables}." if variables > 1 else ""
+
+
+def _outputs(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The outputs one by one, where the report is about all of them together."""
+    for one in data["outputs"] or ():
+        yield {
+            "number": one["output"],
+            "target": one["target"]["expression"],
+            "error": interval(*_pair(one["sup_error"]), most=6),
+            "plateau": one["plateaus"]["verdict"].lower(),
+        }
 
 
 def _headline(verdicts: list[dict[str, str | None]]) -> str:
@@ -173,6 +192,7 @@ def _theorems(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The statements that the report rests on or was held against."""
     checks = {check["theorem"]: check for check in data["crosschecks"]}
     labels = {"D3", "D5", *checks, *(claim["theorem"] for claim in data["claims"])}
+    labels |= {"A1-norm"} if data["norm"] is not None else set()
     labels |= {data["structure"]["theorem"], (data["structure"]["readout"] or {}).get("theorem")}
     longest = data["longest_plateau"]
     if longest is not None and longest["step_width"] is not None:

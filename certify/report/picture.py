@@ -20,9 +20,9 @@ LETTER = 7.0  # no less than an average letter of a legend is wide
 
 
 def render(report: Report) -> str:
-    """The picture; of several input variables, or where nothing is finite, a sentence."""
+    """The picture; of several variables or outputs, or where nothing is finite, a sentence."""
     panels, top = [], EDGE
-    for plot in plots(report):
+    for plot in () if report.together else plots(report):
         if plot.name in DRAWN and not plot.missing:
             keys = list(_keys(plot))
             panels.append((plot, top, keys))

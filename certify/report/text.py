@@ -16,6 +16,7 @@ from theory.windows import Pair
 INDENT = 12
 WIDTH = 88
 SHOWN = 4  # intervals of a list
+MOST_OUTPUTS = 8  # one line each
 
 
 def block(head: str, lines: list[str]) -> str:
@@ -32,7 +33,7 @@ def render(report: Report) -> str:
     sup = _sup(report, heading=not any(c.label == "within" for c in report.claims))
     words = block("in words", [paragraph(report)])
     rest = [*_sliding(report), words, *_slopes(report), _checks(report), _search(report)]
-    above = [*_float32(report), _plateaus(report), *_strip(report)]
+    above = [*_float32(report), *_outputs(report), _plateaus(report), *_strip(report)]
     return "\n".join([*claims, *sup, *above, *rest])
 
 
@@ -52,6 +53,22 @@ def _float32(report: Report) -> list[str]:
     return [block("float32", lines)]
 
 
+def _outputs(report: Report) -> list[str]:
+    """The outputs one by one, where the report is about all of them together."""
+    if report.together is None:
+        return []
+    lines, parts = [], report.together.parts
+    for number, part in enumerate(parts[:MOST_OUTPUTS]):
+        found = interval(*part.known.sup, most=7)
+        lines.append(f"output {number} against {part.target.name}: sup error in {found}")
+    if len(parts) > MOST_OUTPUTS:
+        worst = max(range(len(parts)), key=lambda i: parts[i].known.sup[1])
+        found = interval(*parts[worst].known.sup, most=7)
+        more = f"{len(parts) - MOST_OUTPUTS} more (--json)"
+        lines.append(f"{more}; largest on output {worst}, {found}")
+    return [block("outputs", lines)]
+
+
 def _claim(report: Report, claim: Claim) -> list[str]:
     lines = [claim.says, claim.reason]
     if claim.label == "within":
@@ -67,8 +84,9 @@ def _sup(report: Report, heading: bool) -> list[str]:
     lo, hi = report.options.domain
     power = f"^{report.target.variables}" if report.target.variables > 1 else ""
     verdict = Verdict.PROVED if report.closed else Verdict.UNDECIDED
+    error = report.options.size(f"model - {name}")
     lines = [
-        f"sup |model - {name}| on [{lo!r}, {hi!r}]{power} lies in {interval(*known.sup)}",
+        f"sup {error} on [{lo!r}, {hi!r}]{power} lies in {interval(*known.sup)}",
         f"at least {rounded(known.sup[0], 6, up=False)} at {place(known.witness)}",
     ]
     if not report.closed:

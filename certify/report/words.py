@@ -19,8 +19,19 @@ from theory.resolution import delta_star, eps
 
 def paragraph(report: Report) -> str:
     """Is it piecewise constant, at what resolution, and why: in whole sentences."""
-    parts = [_answer(report), *_resolution(report), *_smoothness(report), *_readout(report)]
+    parts = [*_together(report), _answer(report), *_resolution(report), *_smoothness(report)]
+    parts += _rows(report) if report.together else _readout(report)
     return " ".join([*parts, *_slopes(report)])
+
+
+def _together(report: Report) -> Iterator[str]:
+    """What is meant by an error and a variation of several outputs."""
+    if report.together is not None:
+        count, norm = len(report.together.parts), report.options.measure
+        yield (
+            f"This is about {count} output{'s' if count > 1 else ''} together: errors are measured "
+            f"in the {norm}, and what varies by its diameter in it (theorem A1-norm)."
+        )
 
 
 def _answer(report: Report) -> str:
@@ -133,6 +144,27 @@ def _readout(report: Report) -> Iterator[str]:
     floor = layer_norm_floor(report, readout)
     if floor > 0:
         yield f"So its error is at least {rounded(floor, 4, up=False)} (theorem A1')."
+
+
+def _rows(report: Report) -> Iterator[str]:
+    """What a last LayerNorm says of all outputs together."""
+    readout, found = report.structure.readout, report.together
+    if readout is not None and readout.head:
+        yield (
+            f"Its last LayerNorm, over {readout.features} features, is followed by a linear map: "
+            "theorem C2 does not speak of it."
+        )
+    if found.floor > 0:
+        yield (
+            "Outputs are all features of a LayerNorm without a linear head, and their targets "
+            "depend on different inputs: whatever the weights, also of the LayerNorm, the error "
+            f"is at least {rounded(found.floor, 4, up=False)} (theorem C2)."
+        )
+    if found.own_floor > 0:
+        yield (
+            "It ends in a LayerNorm without a linear head: whatever the weights before it, the "
+            f"error is at least {rounded(found.own_floor, 4, up=False)} (theorem C2-own)."
+        )
 
 
 def layer_norm_floor(report: Report, readout: Readout) -> float:

@@ -30,6 +30,13 @@ def test_expressions_are_evaluated_with_each_variable_in_its_place():
         evaluate(expression, BOUNDS, pairs[0])
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_variable_alone_is_its_own_value(number):
+    """Not that of the last one, which is where the arguments of an expression end."""
+    lo, hi = evaluate(parse(f"x{number}", 3), BOUNDS, *((k, k) for k in (10, 20, 30)))
+    assert lo == hi == 10 * number
+
+
 @pytest.mark.parametrize(
     ("text", "variables", "says"),
     [

@@ -87,3 +87,39 @@ def d3():
         Entails((*ordered, tau >= 0, vh <= tau * dl), vl <= tau * dh),
         Entails((2 * e >= d - v, v <= vh, dl <= d, vh <= tau * dl), 2 * e >= (1 - tau) * dl),
     )
+
+
+u, w, left, right, total, one, two = sp.symbols("u w a b S A B", real=True)
+ra, rb, rc, part, whole = sp.symbols("p q c T U", real=True)
+
+
+@theorem(
+    "A1-norm",
+    "Several outputs together",
+    r"""Let $f$ and $g$ have $k$ outputs, measure vectors in the max norm or the 2-norm, and call
+    $\sup\|h(x)-h(y)\|$ over a set the variation of $h$ there, its diameter. A1, A1-dual and D3 hold
+    as they stand. The variation is the largest of the outputs' variations $v_j$ in the max norm;
+    in the 2-norm it is at least that, and at most $\sqrt{\sum v_j^2}$. So is $\sup\|h\|$, of
+    the outputs' $\sup|h_j|$.""",
+    proof=r"""Both norms obey the triangle inequality: entry by entry (first step); for the 2-norm
+    let $A$, $B$ and $S$ be the sums of $a_i^2$, $b_i^2$ and $a_ib_i$, $S^2\le AB$ by L0, and the
+    lengths $p$, $q$ of the two vectors and $c$ of their sum are the roots of $A$, $B$ and $A+2S+B$
+    (second step). So $\|f(a)-f(b)\| \le \|f(a)-g(a)\|+\|g(a)-g(b)\|+\|g(b)-f(b)\|$, which
+    is A1 (third step, for $a$, $b$ with $\|f(a)-f(b)\|$ nearly $\Delta$); the others only use
+    A1. No entry exceeds the norm: $u^2\le T+u^2$ with the sum $T$ of the other squares (fourth
+    step). If $|u|\le v$ in one more entry, sums of squares stay ordered (fifth step); the maxima
+    of numbers are ordered if these are.""",
+    uses=("L0", "A1", "A1-dual", "D3"),
+)
+def a1_norm():
+    return (
+        Entails((sp.Abs(left) <= ra, sp.Abs(right) <= rb), sp.Abs(left + right) <= ra + rb),
+        Entails(
+            (total**2 <= one * two, sp.Eq(ra**2, one), sp.Eq(rb**2, two), ra >= 0, rb >= 0,
+             sp.Eq(rc**2, one + 2 * total + two)),
+            rc <= ra + rb,
+        ),
+        Entails((d <= u + w + r, u <= e, r <= e, w <= v), 2 * e >= d - v),
+        Entails((part >= 0,), u**2 <= part + u**2),
+        Entails((part <= whole, sp.Abs(u) <= w), part + u**2 <= whole + w**2),
+    )  # fmt: skip

@@ -100,6 +100,32 @@ def c2():
 
 
 @theorem(
+    "C2-own",
+    "What one readout costs",
+    r"""Let the outputs be all features of a LayerNorm with the gains $\gamma_i\ne0$ and offsets
+    $\beta_i$, and $w_i=1/\gamma_i$. For every map before the LayerNorm and every $x$,
+    $|\sum w_i(y_i-\beta_i)|$ is at most $\sum|w_i|$ times the error's max norm there, and at most
+    $\sqrt{\sum w_i^2}$ times its 2-norm. An output of gain 0 is $\beta_i$, off by
+    $|y_i-\beta_i|$.""",
+    proof=r"""By C0 $\sum w_i\hat y_i=\sum w_i\beta_i$; with the sums $P$ of $w_iy_i$, $Q$
+    of $w_i\hat y_i$, $B$ of $w_i\beta_i$ and $T$ of $w_i(y_i-\hat y_i)$, $T=P-B$ (first step).
+    If no error exceeds $r$, partial sums $T$, and $H$ of $|w_i|$, keep $|T|\le rH$ (second step).
+    In the 2-norm this is L0.""",
+    uses=("L0", "C0"),
+)
+def c2_own():
+    wanted, got, shift, total, far = sp.symbols("P Q B T H", real=True)
+    error, weight, size = sp.symbols("e w m", real=True)
+    return (
+        Entails((sp.Eq(got, shift), sp.Eq(total, wanted - got)), sp.Eq(total, wanted - shift)),
+        Entails(
+            (sp.Abs(total) <= r * far, sp.Abs(error) <= r, size >= weight, size >= -weight),
+            sp.Abs(total + weight * error) <= r * (far + size),
+        ),
+    )
+
+
+@theorem(
     "C3",
     "The root mean square floor",
     r"""For a LayerNorm readout without head and with $D=d$, $E\|\hat y-y\|^2 \ge

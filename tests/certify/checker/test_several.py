@@ -18,6 +18,7 @@ from torch import nn
 from certify.certificate import Cut, Leaf
 from certify.certificate.reading import Malformed, from_data
 from certify.certificate.writing import as_data, digest, tree_of
+from certify.checker.check import verify
 from certify.checker.evaluate import Evaluator
 from certify.checker.frame import Rejected, leaves_of
 from certify.checking import check
@@ -380,3 +381,13 @@ def test_differences_are_judged_as_polynomials(two, judged):
     """Model and target nearly cancel: ranges of both alone would need very many pieces."""
     result = judged(two)
     assert result.judged["pieces"] <= 4 * result.leaves
+
+
+@pytest.mark.parametrize(("said", "accepted"), [("x1", True), ("x2", False)])
+def test_a_target_that_is_one_variable(tmp_path, said, accepted):
+    """What was proved of x1 is not taken for x2: the value of a variable alone is its own."""
+    report = report_of(Tiny(2), 2, "x1", tmp_path, cells=1)
+    data = json.loads(json.dumps(as_data(as_certificate(report))))
+    data["target"]["expression"] = said
+    result = verify(from_data(data | {"digest": digest(data)}), jobs=1)
+    assert result.accepted == accepted, result.reason

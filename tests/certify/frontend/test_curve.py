@@ -1,7 +1,9 @@
 """Models along curves and segments: the same values, the same machinery, the same certificates."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -16,6 +18,7 @@ from certify.errors import BadRequest, UnreadableFile
 from certify.evaluate import evaluate
 from certify.frontend.curve import along, curve, points, straight
 from certify.frontend.network import mismatch
+from certify.graph import Builder, Gather
 from certify.options import Options
 from certify.report.certificate import as_certificate
 from certify.run import Limits
@@ -134,3 +137,17 @@ def test_files_that_are_no_inputs(tmp_path):
         straight(good, bad)
     with pytest.raises(UnreadableFile, match="cannot be read"):
         straight(good, tmp_path / "none.json")
+
+
+def test_a_constant_does_not_depend_on_the_curve(saved):
+    """Its zeros are gathered from t: read off the curve, each block of a deep model that uses it
+    would hold the whole curve, and lack what that starts from."""
+    b = Builder((1, 2, 2))
+    start = b.affine(b.gather(0, np.array([0, 1])), scale=2.0)
+    graph = b.graph(model=b.add(start, b.constant([0.25, -1.0])))
+    model = along(replace(certify.load(saved[1]), graph=graph), curve(CURVE))
+    blank = [n for n in model.graph.nodes if isinstance(n.primitive, Gather)
+             and n.shape == (2,) and bool((n.primitive.index < 0).all())]  # fmt: skip
+    assert len(blank) == 1 and blank[0].inputs == (0,)
+    t = torch.tensor([[0.5]], dtype=torch.float64)
+    assert evaluate(model.graph, t)["model"].tolist() == [[0.5, -0.96875]]
