@@ -164,6 +164,16 @@ def test_pickled_weight_is_refused(model_file, tmp_path):
     assert "never executed" in refusal(pack(tmp_path / "m.pt", contents), Unsupported)
 
 
+def test_a_weight_of_one_entry_more_than_its_data(model_file, tmp_path):
+    contents = members(model_file)
+    name = next(n for n in contents if n.endswith("model_weights_config.json"))
+    config = json.loads(contents[name])
+    entry = next(e for e in config["config"].values() if len(e["tensor_meta"]["sizes"]) == 1)
+    entry["tensor_meta"]["sizes"][0]["as_int"] += 1
+    contents[name] = json.dumps(config).encode()
+    assert "longer than its data" in refusal(pack(tmp_path / "m.pt", contents))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_must_be_finite(value, encoder, model_file, tmp_path):
     contents = members(model_file)
