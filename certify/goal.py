@@ -181,7 +181,7 @@ def open_leaves(state: State, goal: Goal, known: Brackets, cells: int) -> Open:
     if within is not None and lower <= within:
         sup_open |= error > within
         limit = min(limit, max(within, lower))
-        slack = min(slack, max(within - lower, 0.01 * slack))
+        slack = min(slack, max(within - lower, 2.0**-40 * slack))
     which = torch.nonzero(sup_open & can).squeeze(1)
     if len(which):
         return Open(which[torch.argsort(error[which], descending=True)], slack / 4, True)

@@ -34,6 +34,7 @@ CUTS = 7  # at most this many kinks cut one box
 LAST = "bounds", "inner"  # parts of leaves that are numbered along their last axis
 ENCLOSURE = ("rem", "lo", "hi", "norm")
 LIGHT = 2.0**26  # bytes a box, up to which points are worth their Jacobians
+SPEAK = 4  # boxes of a batch whose middles are tried
 FRESH = -1  # a leaf that has not been enclosed yet: its bounds are infinite
 
 
@@ -341,6 +342,8 @@ def split(problem: Problem, parents: Leaves, tolerance: float, by: By | None = N
     idle = _idle(new, old) & ~(new.rem <= enough)
     if problem.variables > 1:  # one side of many was halved: far from it, width is the reason
         idle &= new.rem <= FAR * enough
+    else:
+        idle |= _deep_rooted(problem, new, old, enough)
     if bool(idle.any()):
         # What is left does not come from the width of the box, but from the depth of the graph.
         places = idle.nonzero().reshape(-1)
@@ -356,6 +359,24 @@ def split(problem: Problem, parents: Leaves, tolerance: float, by: By | None = N
 def _idle(new: Leaves, old: Leaves) -> Tensor:
     """Whether splitting was of no use, and not for want of a cut at a kink."""
     return (new.rem > 0.8 * old.rem) & torch.isfinite(old.rem) & torch.isnan(old.cuts[:, 0])
+
+
+def _deep_rooted(problem: Problem, new: Leaves, old: Leaves, enough: float) -> Tensor:
+    """Which boxes would keep too large a remainder if they were points, of those that no splitting
+    has been tried on: their parents were fresh or had kinks.
+
+    A box's middle shows it; a few of the boxes speak for all.
+    """
+    untried = (old.stale == FRESH) | ~torch.isnan(old.cuts[:, 0])
+    suspect = untried & ~(new.rem <= enough) & torch.isnan(new.cuts[:, 0])
+    places = suspect.nonzero().reshape(-1)[:: max(1, int(suspect.sum()) // SPEAK)]
+    if not len(places):
+        return suspect
+    lo, hi = new.box[places].unbind(-1)
+    middle = between(lo, hi, 0.5)
+    models = forward(problem, problem.domain(0), torch.stack([middle, middle], -1), enough)
+    rem = models["difference"].rem.reshape(-1)
+    return suspect & bool((rem > enough).all())
 
 
 def step(

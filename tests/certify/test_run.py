@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
-import certify.run as loop
+from certify.checking import check
 from certify.goal import Goal
 from certify.graph import Builder
-from certify.run import Limits, search
-from certify.sampling import leaf_of
-from certify.search import Problem, children, start
+from certify.options import Options
+from certify.run import Limits, search, settled
+from certify.search import Problem
 from theory.functions import FUNCTIONS
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -96,123 +95,22 @@ def test_a_model_that_is_the_target(ref):
     assert close.stopped_by == "closed"
 
 
-@pytest.mark.parametrize("place", [0.0, 0.3141592653589793, -0.7071067811865476, 0.9999])
-def test_a_spike_is_found_and_bracketed(ref, place):
-    """A triangle of half-width 2e-6, made of three ReLUs, on top of exp itself."""
-    slope, half, height = 5e5, 2e-6, 1.0
-
-    def make(b):
-        bias = np.array([-(place - half), -place, -(place + half)]) * slope
-        hidden = b.apply(FUNCTIONS["relu"], b.affine(0, weight=np.full((3, 1), slope), bias=bias))
-        spike = b.affine(hidden, weight=np.array([[1.0, -2.0, 1.0]]))
-        exp = b.apply(FUNCTIONS["exp"], 0)
-        return b.add(exp, spike), b.apply(FUNCTIONS["exp"], 0)
-
-    question = problem(ref, make, cells=8)
-    outcome = search(question, Goal(), Limits(30))
-    lo, hi = outcome.known.sup
-    assert lo <= height * (1 + 1e-9) and hi >= height * (1 - 1e-9)
-    assert lo >= 0.98 and hi <= 1.02 and hi <= 1.01 * lo
-    check_outcome(ref, question, outcome, points=2)
-    assert abs(outcome.known.witness[0] - place) < half
+@pytest.mark.parametrize(
+    ("bound", "verdict"), [(0.0014413112, "PROVED"), (1.4413111e-3, "REFUTED")]
+)
+def test_a_claim_inside_the_gap_is_decided(bound, verdict):
+    """The bracket would be closed long before: the claim asks for more of its digits."""
+    model = Path(__file__).parents[2] / "probes" / "zoo" / "exp.pt"
+    found = check(str(model), "exp", Options(within=bound, limits=Limits(30)))
+    low, high = found.known.sup
+    assert found.claims[0].verdict.value == verdict and not low <= bound < high
 
 
-@pytest.mark.parametrize("scale", [3.0, 30.0])
-def test_an_untrained_encoder_with_large_weights(ref, scale):
-    b, model = ref.encoder(np.random.default_rng(1), layers=2, scale=scale)
-    graph = ref.difference(b, model, b.apply(FUNCTIONS["exp"], 0))
-    question = Problem(graph, cut(-1, 1, 4))
-    outcome = search(question, Goal(), Limits(1.5))
-    assert 0 <= outcome.known.sup[0] <= outcome.known.sup[1]
-    check_outcome(ref, question, outcome, points=2)
-
-
-def test_a_tiny_budget(ref):
-    question = problem(ref, linear_and_square)
-    outcome = search(question, Goal(), Limits(1e-9))
-    assert outcome.stopped_by == "budget" and outcome.known.sup[1] >= 1.75
-    check_outcome(ref, question, outcome)
-
-
-def sharp(b):
-    return b.apply(FUNCTIONS["gelu"], b.affine(0, scale=40.0)), b.apply(FUNCTIONS["sin"], 0)
-
-
-@pytest.mark.parametrize(("error", "name"), [(KeyboardInterrupt, "interrupt"),
-                                             (MemoryError, "memory")])  # fmt: skip
-@given(when=st.integers(0, 5), where=st.sampled_from(["step", "new_points", "first_points"]))
-@settings(max_examples=8)
-def test_interrupted_at_any_step(ref, error, name, when, where):
-    question = problem(ref, sharp, cells=2)
-    calls = [0]
-    original = getattr(loop, where)
-
-    def interrupted(*args, **kwargs):
-        calls[0] += 1
-        if calls[0] > when:
-            raise error
-        return original(*args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, where, interrupted)
-        outcome = search(question, Goal(gap=1e-9), Limits(20))
-    assert outcome.stopped_by == (name if calls[0] > when else "closed")
-    check_outcome(ref, question, outcome, points=2)
-
-
-def test_interrupted_by_the_watcher(ref):
-    question = problem(ref, sharp, cells=2)
-    seen = []
-
-    def watch(progress):
-        seen.append(progress.known.sup)
-        if len(seen) == 2:
-            raise KeyboardInterrupt
-
-    outcome = search(question, Goal(), Limits(20), watch)
-    assert outcome.stopped_by == "interrupt"
-    check_outcome(ref, question, outcome, points=2)
-
-
-def test_out_of_memory_halves_the_batch(ref):
-    question = problem(ref, sharp, cells=2)
-    sizes = []
-    original = loop.step
-
-    def small(problem, state, which, tolerance, **more):
-        sizes.append(len(which))
-        if len(which) > 8:
-            raise RuntimeError("can't allocate memory")
-        return original(problem, state, which, tolerance, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "step", small)
-        outcome = search(question, Goal(), Limits(20))
-    assert max(sizes) > 8 and outcome.stopped_by in ("closed", "budget")
-    check_outcome(ref, question, outcome, points=2)
-
-
-def test_other_errors_are_not_called_memory(ref):
-    def wrong(*args, **more):
-        raise RuntimeError("shapes do not match")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "step", wrong)
-        with pytest.raises(RuntimeError, match="shapes"):
-            search(problem(ref, sharp), Goal(), Limits(20))
-
-
-@given(SEEDS, st.integers(1, 3))
-def test_leaf_of(seed, variables):
-    """The leaf that is found contains the point, in any number of variables."""
-    rng = np.random.default_rng(seed)
-    cells = torch.tensor([[[-1.0, 1.0]] * variables], dtype=torch.float64)
-    leaves = start(Problem(None, cells), 1).leaves
-    for _ in range(4):
-        axis = torch.from_numpy(rng.integers(0, variables, len(leaves)))
-        parents = replace(leaves, axis=axis, stale=torch.zeros(len(leaves)).long())
-        box, origin = children(Problem(None, cells), parents, 1.0)
-        leaves = replace(parents.take(origin), box=box)
-    x = torch.from_numpy(rng.uniform(-1, 1, (20, variables))).round(decimals=1)
-    lo, hi = leaves.box[leaf_of(leaves, x)].unbind(-1)
-    assert bool(((lo <= x) & (x <= hi)).all())
+def test_a_claim_that_is_not_decided_is_not_settled(ref):
+    known = search(problem(ref, linear_and_square), Goal(gap=1e-3), Limits(20)).known
+    low, high = known.sup
+    assert low < high and settled(known, Goal(gap=1e-3))
+    assert not settled(known, Goal(gap=1e-3, within=low))
+    assert settled(known, Goal(gap=1e-3, within=high)) and settled(
+        known, Goal(gap=1e-3, within=1.0)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
+import certify
+from certify.frontend.target import compare
 from certify.goal import brackets
 from certify.graph import Builder
-from certify.search import CUTS, FRESH, OUTPUTS, Problem, assess, children, start, step
+from certify.search import CUTS, FRESH, OUTPUTS, Problem, assess, children, split, start, step
 from theory.functions import FUNCTIONS
+from theory.targets import find_target
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -155,3 +159,17 @@ def test_a_model_that_is_its_input(ref):
     box = torch.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=torch.float64)
     leaves = assess(Problem(graph, box), box, torch.arange(2))
     assert leaves.bounds[0].T.tolist() == box.tolist()
+
+
+def test_depth_is_met_by_blocks_at_once():
+    """Where a box's middle has too large a remainder already, nothing is split first."""
+    model = Path(__file__).parents[2] / "probes" / "zoo" / "exp4.pt"
+    cells = torch.tensor([[0.1, 0.1 + 2.0**-8], [0.4, 0.4 + 2.0**-8]], dtype=torch.float64)
+    problem = Problem(compare(certify.load(model), find_target("exp").expression, None), cells)
+    fresh = start(problem, 2).leaves
+    plain = assess(problem, fresh.box, fresh.cell)
+    assert float(plain.rem.min()) > 1e-11
+    easy = split(problem, fresh, 1.0)
+    assert torch.equal(easy.box, fresh.box) and torch.equal(easy.rem, plain.rem)
+    hard = split(problem, fresh, 1e-11)
+    assert torch.equal(hard.box, fresh.box) and float(hard.rem.max()) < 1e-11
