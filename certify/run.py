@@ -207,8 +207,10 @@ def search(
 
 
 def settled(known: Brackets, goal: Goal) -> bool:
-    """Whether the sup-error bracket and every cell's variation bracket are closed, as far as they
-    are asked for."""
+    """Whether the sup-error bracket, a claim about it, and every cell's variation bracket are
+    closed, as far as they are asked for."""
+    if goal.within is not None and known.sup[0] <= goal.within < known.sup[1]:
+        return False
     sup = torch.tensor(known.sup, dtype=torch.float64)
     cells = not goal.cells or bool(goal.closed(*known.variation).all())
     return cells and (not goal.sup or bool(goal.closed(*sup)))
