@@ -85,7 +85,7 @@ def searched(path: Path, gap: float, budget: float) -> dict:
     from certify.frontend.target import compare
     from certify.goal import Goal
     from certify.options import Options, partition
-    from certify.run import Limits, Progress, search
+    from certify.run import Limits, search
     from certify.search import Problem
     from theory.targets import find_target
 
@@ -94,13 +94,7 @@ def searched(path: Path, gap: float, budget: float) -> dict:
     graph = compare(certify.load(path), target.expression, None)
     problem = Problem(graph, partition(*target.domain, Options(cells=32)))
     cpu = time.process_time()
-    goal = Goal(gap=gap, plateaus=False)
-
-    def enough(progress: Progress) -> None:
-        if bool(goal.closed(*torch.tensor(progress.known.sup, dtype=torch.float64))):
-            raise KeyboardInterrupt  # the variation of the cells is not asked for
-
-    out = search(problem, goal, Limits(budget), enough)
+    out = search(problem, Goal(gap=gap, cells=False, plateaus=False), Limits(budget))
     low, high = out.known.sup
     return {
         "gap": gap,
