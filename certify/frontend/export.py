@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import operator
 import os
 import warnings
@@ -17,6 +18,8 @@ from certify.frontend.origin import shorten_trace
 from certify.ops import TABLE
 from theory.files import replace_file
 
+#: Calls that are no operators: one of several results.
+_STRUCTURE = {str(operator.getitem)}
 #: Warnings in which torch's exporter speaks to torch's authors.
 _OF_TORCH_ITSELF = (r"`isinstance\(treespec", "No complete tensor found")
 
@@ -40,8 +43,11 @@ def export(
         example_input: that tensor, with a first axis (the batch) of length 1.
         path: where to write; any file name.
 
+    Warns:
+        UserWarning: an operator is left that has no lowering; `load` will refuse the file.
+
     Raises:
-        BadRequest: the example has another form, or the path cannot be written.
+        BadRequest: the module is none, the example has another form, or the path cannot be written.
         Unsupported: torch.export cannot trace the module.
     """
     replace_file(os.fspath(path), serialized(module, example_input))
@@ -62,10 +68,24 @@ def _example(example_input: Any) -> torch.Tensor:
 
 def serialized(module: torch.nn.Module, example_input: Any) -> bytes:
     """What `export` writes, for the same arguments; it raises the same errors."""
+    if not isinstance(module, torch.nn.Module):
+        raise BadRequest(
+            f"module must be a torch.nn.Module, not {type(module).__name__}; weights without their "
+            "module become a model file by `certify convert`"
+        )
     with warnings.catch_warnings():
         for text in _OF_TORCH_ITSELF:
             warnings.filterwarnings("ignore", message=text)
-        return _serialize(_traced(module, _example(example_input)))
+        program = _traced(module, _example(example_input))
+        data = _serialize(program)
+    unknown = sorted({str(target) for target in _called(program)} - {*TABLE, *_STRUCTURE})
+    if unknown:
+        warnings.warn(
+            f"written, but `certify check` will refuse it: no lowering of {', '.join(unknown)}; "
+            "`certify ops` lists what there is",
+            stacklevel=3,
+        )
+    return data
 
 
 def _traced(module: torch.nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:
@@ -77,10 +97,13 @@ def _traced(module: torch.nn.Module, example: torch.Tensor) -> torch.export.Expo
             program = _in_known_operators(program)
         except Exception as error:
             reason = str(error).strip().split("\n")[0]
+            shape, alone = tuple(example.shape), ""
+            if len(shape) == 1:
+                alone = "; its only axis is the batch: for one number a row take torch.zeros(1, 1)"
             raise Unsupported(
                 f"torch.export cannot trace this {type(module).__name__}: {reason}\n"
                 "  control flow must not depend on the input's values, and the module takes one "
-                f"tensor of the example's shape, {tuple(example.shape)}"
+                f"tensor of the example's shape, {shape}{alone}"
             ) from error
     folder = os.getcwd()
     for graph in [m.graph for m in program.graph_module.modules() if hasattr(m, "graph")]:
@@ -94,12 +117,16 @@ def _traced(module: torch.nn.Module, example: torch.Tensor) -> torch.export.Expo
 
 def _in_known_operators(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
     """The program with operators that have no lowering replaced by torch's decompositions."""
-    used = {node.target for node in program.graph.nodes if node.op == "call_function"}
+    used = _called(program)
     if all(str(target) in TABLE or target is operator.getitem for target in used):
         return program
     table = torch.export.default_decompositions()
     rules = {op: rule for op, rule in table.items() if str(op) not in TABLE}
     return program.run_decompositions(rules) if used & set(rules) else program
+
+
+def _called(program: torch.export.ExportedProgram) -> set[Any]:
+    return {node.target for node in program.graph.nodes if node.op == "call_function"}
 
 
 def _is_in_place(node: torch.fx.Node) -> bool:
@@ -122,11 +149,14 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
     modes = [(m, m.training) for m in module.modules()]
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # torch logs whole graphs of what it then raises
     try:
         module.eval()
         with torch.enable_grad(), _masks_as_given():
             yield
     finally:
+        logging.disable(level)
         torch.backends.mha.set_fastpath_enabled(fused)
         for part, training in modes:
             part.training = training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -102,3 +103,26 @@ def test_short_paths():
     assert short("C:\\Users\\me\\model.py") == "model.py"
     assert short("pkg/model.py") == "pkg/model.py"
     assert short("../me/model.py") == "model.py"
+
+
+def test_what_is_no_module(encoder, tmp_path):
+    with pytest.raises(BadRequest, match="not OrderedDict; .* `certify convert`"):
+        export(encoder.state_dict(), torch.zeros(1, 1), tmp_path / "m.pt")
+    assert not (tmp_path / "m.pt").exists()
+
+
+def test_a_row_without_a_batch(tmp_path):
+    with pytest.raises(Unsupported, match="its only axis is the batch"):
+        export(nn.Linear(4, 1), torch.zeros(1), tmp_path / "m.pt")
+    assert logging.root.manager.disable == 0
+
+
+def test_an_operator_without_a_lowering_is_named_at_once(tmp_path):
+    class Sorted(nn.Module):
+        def forward(self, x):
+            return torch.sort(x)[0]
+
+    with pytest.warns(UserWarning, match=r"no lowering of aten\.sort\.default"):
+        export(Sorted(), torch.zeros(1, 3), tmp_path / "m.pt")
+    with pytest.raises(Unsupported, match="sort"):
+        load(tmp_path / "m.pt")
