@@ -83,7 +83,8 @@ class Lean:
             w = as_tensor(node.weight, rem)
             n = w.shape[1]
             rem, size = torch.stack([rem, coef.abs().sum(0)]) @ w.abs().T
-            coef, made = coef @ w.T, gamma(n + 1) * size
+            # What underflows here is stretched by a large scale: TINY joins before.
+            coef, made = coef @ w.T, gamma(n + 1) * size + TINY
             stretch, row_norms = norms.spectral(node)
             # Cauchy-Schwarz: entry i of W e is at most ||W_i|| ||e||.
             rem = torch.fmin(rem, norm.unsqueeze(-1) * row_norms.to(rem.device))
