@@ -174,11 +174,8 @@ class Lean:
 
     def side(self, how: Kinked, tube: TaylorModel) -> Slope:
         """The slope of one side, or of either, over a tube."""
-        low = torch.where(tube.hi <= 0, how.left, how.right)
-        high = torch.where(tube.lo >= 0, how.right, how.left)
-        rem = (high - low).abs() / 2  # slopes are few-bit numbers: exact
         coef = torch.zeros_like(tube.coef)
-        coef[0] = (low + high) / 2
+        coef[0], rem = how.slopes(tube.lo, tube.hi)
         return Slope(coef, rem, norms.rows(rem))
 
 
