@@ -142,7 +142,8 @@ def engine_digest() -> str:
     )  # fmt: skip
     sources = [here / f"{name}.py" for name in names]
     sources += sorted((here / "domains").glob("*.py"))
-    sources += [theory / f"{name}.py" for name in ("arb", "functions", "intervals", "polynomials")]
+    names = "arb", "functions", "intervals", "norms", "polynomials"
+    sources += [theory / f"{name}.py" for name in names]
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")

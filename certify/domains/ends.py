@@ -76,6 +76,7 @@ def middle(node: Affine, lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
         n = w.shape[1]
         mid = mid @ w.T
         radius, width = torch.stack([radius, width]) @ w.abs().T
+        radius = radius + TINY  # what underflowed above is stretched by a large scale
     if node.scale is not None:
         s = as_tensor(node.scale, lo)
         mid, radius, width = mid * s, radius * s.abs(), width * s.abs()

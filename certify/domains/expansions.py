@@ -20,6 +20,7 @@ from torch import Tensor
 from certify.domains import tables
 from certify.rounding import LARGEST, LIBM, TINY, U, above, below, gamma, no_nan, unknown, up
 from theory.functions import Function, x
+from theory.norms import rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,13 @@ class Smooth:
     range: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
+def halves(left: float, right: float) -> tuple[float, float]:
+    """The middle of two numbers, and how far they are from it, rounded up: with many bits the
+    middle is not exact."""
+    middle = left / 2 + right / 2
+    return middle, rounded(max(abs(Fraction(v) - Fraction(middle)) for v in (left, right)), up=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Kinked:
     """left * x for x <= 0 and right * x for x >= 0, slopes exact."""
@@ -78,6 +86,15 @@ class Kinked:
         s = torch.where(hi <= 0, left, torch.where(lo >= 0, right, s))
         side = (hi <= 0) | (lo >= 0)
         return s, m.masked_fill(side, 0.0), e.masked_fill(side, 0.0)
+
+    def slopes(self, lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
+        """Middle and radius of what secants between points of [lo, hi] have for slopes: that of
+        one side, or anything from one to the other."""
+        middle, half = halves(self.left, self.right)
+        center, radius = torch.full_like(lo, middle), torch.full_like(lo, half)
+        low, high = (hi <= 0) & ~(lo >= 0), (lo >= 0) & ~(hi <= 0)
+        center = center.masked_fill(low, self.left).masked_fill(high, self.right)
+        return center, radius.masked_fill(low | high, 0.0)
 
 
 def repeated(b: Tensor, n: int) -> Tensor:
@@ -286,7 +303,7 @@ def jump(left: float, right: float) -> Smooth:
     the argument; so no slope is charged for errors of the argument.
     """
     low, high = min(left, right), max(left, right)
-    middle, half = (left + right) / 2, (high - low) / 2
+    middle, half = halves(left, right)
 
     def sided(lo: Tensor, hi: Tensor, otherwise: float) -> Tensor:
         out = torch.full_like(lo, otherwise).masked_fill(lo > 0, right)

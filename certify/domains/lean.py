@@ -83,7 +83,8 @@ class Lean:
             w = as_tensor(node.weight, rem)
             n = w.shape[1]
             rem, size = torch.stack([rem, coef.abs().sum(0)]) @ w.abs().T
-            coef, made = coef @ w.T, gamma(n + 1) * size
+            # What underflows here is stretched by a large scale: TINY joins before.
+            coef, made = coef @ w.T, gamma(n + 1) * size + TINY
             stretch, row_norms = norms.spectral(node)
             # Cauchy-Schwarz: entry i of W e is at most ||W_i|| ||e||.
             rem = torch.fmin(rem, norm.unsqueeze(-1) * row_norms.to(rem.device))
@@ -173,11 +174,8 @@ class Lean:
 
     def side(self, how: Kinked, tube: TaylorModel) -> Slope:
         """The slope of one side, or of either, over a tube."""
-        low = torch.where(tube.hi <= 0, how.left, how.right)
-        high = torch.where(tube.lo >= 0, how.right, how.left)
-        rem = (high - low).abs() / 2  # slopes are few-bit numbers: exact
         coef = torch.zeros_like(tube.coef)
-        coef[0] = (low + high) / 2
+        coef[0], rem = how.slopes(tube.lo, tube.hi)
         return Slope(coef, rem, norms.rows(rem))
 
 

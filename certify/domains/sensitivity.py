@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-import torch
 from torch import Tensor
 
 from certify.domains import jacobian
@@ -64,10 +63,7 @@ def slope(node: Apply, trace: Trace, number: int) -> tuple[Tensor, Tensor]:
     """Center and radius of the derivative over a tube."""
     how, tube = rule(node.function), trace.tubes[number]
     if isinstance(how, Kinked):
-        # few-bit numbers: their sums and halves are exact
-        low = torch.where(tube.hi <= 0, how.left, how.right).to(tube.rem.dtype)
-        high = torch.where(tube.lo >= 0, how.right, how.left).to(tube.rem.dtype)
-        return (low + high) / 2, (high - low).abs() / 2
+        return how.slopes(tube.lo, tube.hi)
     steep = trace.domain.smooth(derivative(how), tube)
     lo, hi = trace.domain.range(steep)
     return centered(lo, hi)

@@ -84,7 +84,9 @@ def compose(taylor: Tensor, h: Tensor, reach: Tensor, basis: Basis) -> tuple[Ten
     """
     top, order = taylor.shape[0] - 1, basis.order
     s = _tails(basis.by_degree(h.abs())[1:])  # s[j] bounds the |h_i| of degrees >= j + 1
-    s += gamma(basis.terms + 2) * s[:1]  # each of the sums below is of |q_a| times one s[j]
+    # Each of the sums below is of |q_a| times one s[j]. Where the bound on its rounding underflows
+    # here a large q would stretch what was lost: TINY joins before.
+    s += gamma(basis.terms + 2) * s[:1] + TINY
     q, degree = taylor[top:], 0
     error = torch.full_like(reach, TINY)
     ops = 0

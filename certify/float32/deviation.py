@@ -112,8 +112,8 @@ class Deviation:
         if isinstance(how, Kinked):
             made = bent(how, self.taylor.range(x.real), x.off.rem)[1]
             sides = abs(how.left), abs(how.right)
-            slope = torch.where(hi <= 0, sides[0], torch.where(lo >= 0, sides[1], max(sides)))
-            slope = slope.to(lo.dtype)
+            slope = torch.full_like(lo, max(sides))
+            slope = slope.masked_fill(lo >= 0, sides[1]).masked_fill(hi <= 0, sides[0])
         else:
             mid = torch.minimum(torch.maximum(lo / 2 + hi / 2, lo), hi)
             e = how.expand(1, mid, above(hi - lo), lo, hi)

@@ -43,7 +43,8 @@ def as_certificate(report: Report) -> Certificate | Bundle:
         return _bundle(report)
     network = as_network(model_graph(report.model, report.options.output))
     harmless = report.windows is None or report.windows.harmless(report.options.tau)
-    points = tuple(_points(report.outcome.state.points, everything=not harmless))
+    also = {report.known.witness}
+    points = tuple(_points(report.outcome.state.points, everything=not harmless, also=also))
     claims, slopes = tuple(_claims(report)), _slopes(report)
     found = _alone(report, network, points)
     return replace(found, header=_header(report), claims=claims, slopes=slopes)
@@ -71,10 +72,10 @@ def _bundle(report: Report) -> Bundle:
     known, found, whole = report.known, report.together, as_network(report.model.graph)
     parts = []
     for number, part in enumerate(found.parts):
-        points, needed = part.outcome.state.points, set()
+        points, needed = part.outcome.state.points, {part.known.witness}
         if found.far:
             far = found.far.points[number]
-            points, needed = points.join(far), set(map(tuple, far.x.tolist()))
+            points, needed = points.join(far), needed | set(map(tuple, far.x.tolist()))
         points = tuple(_points(points, everything=False, also=needed))
         parts.append(replace(_alone(part, entry_of(whole, number), points), slopes=None))
     bounds = zip(known.variation.T.tolist(), known.target_variation.T.tolist(), strict=True)
@@ -107,7 +108,8 @@ def _squares(outcome: Checked, parts: Sequence[Certificate], network: Network) -
         grouped[cell].append(Leaf(tuple(map(tuple, box)), UNKNOWN, UNKNOWN, (-worst, worst)))
     several = len(first.domain) > 1
     trees = tuple(tree_of(g) if several else tree(sorted(g)) for g in grouped)
-    points = (p._replace(model=UNKNOWN, target=UNKNOWN) for p in _largest(state.points))
+    largest = _largest(state.points, known.witness)
+    points = (p._replace(model=UNKNOWN, target=UNKNOWN) for p in largest)
     stated = Stated(tuple(cells), known.sup, free, known.witness or None)
     return Certificate(
         {}, network, ZERO, first.domain, stated, trees, tuple(points), (),
@@ -205,11 +207,12 @@ def _stated(report: Report) -> Stated:
     return Stated(cells, known.sup, total, witness, slopes)
 
 
-def _largest(points: Points) -> list[Point]:
-    """The points with the largest error of their cell."""
+def _largest(points: Points, witness: tuple[float, ...]) -> list[Point]:
+    """The points with the largest error of their cell, and the witness: others may tie with it."""
     order = points.error().argsort().tolist()
     best = {int(points.cell[i]): i for i in order}  # the last one stays
-    return _points(points.take(sorted(best.values())), everything=True)
+    named = {i for i, x in enumerate(points.x.tolist()) if tuple(x) == witness}
+    return _points(points.take(sorted(named | set(best.values()))), everything=True)
 
 
 def _points(
@@ -217,7 +220,7 @@ def _points(
 ) -> list[Point]:
     """The points that some stated bound rests on, each once, in order; windows need them all.
 
-    also: inputs that are needed anyway.
+    also: inputs that are needed anyway: the best of a cell may not be the one that is named.
     """
     lo, hi = points.bounds[:, 0], points.bounds[:, 1]
     best: dict[tuple[int, int], int] = {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import time
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ from certify.options import Options
 from certify.resuming import StateFile, as_bytes, problem_digest
 from certify.run import Limits
 
+ROOT = Path(resuming.__file__).parents[1]
 # So much time that none of the shares of it runs out: what is left of the budget decides nothing.
 OPTIONS = Options(cells=3, gap=1e-6, limits=Limits(3600))
 
@@ -130,6 +133,18 @@ def test_another_question_is_refused_by_name(model, tmp_path, target, change, na
     with pytest.raises(BadRequest, match=f"the state of another search: .*{named}: "):
         check(model, target, replace(options, **change), resume=tmp_path / "state")
     assert (tmp_path / "state").read_bytes() == before
+
+
+def test_the_engine_is_all_that_enclosures_are_made_of(monkeypatch):
+    """Every module of theory that one of the domains imports."""
+    read, seen = Path.read_bytes, []
+    monkeypatch.setattr(Path, "read_bytes", lambda path: seen.append(path) or read(path))
+    resuming.engine_digest()
+    for source in (ROOT / "certify" / "domains").glob("*.py"):
+        assert source in seen
+        for name in re.findall(r"^from theory\.(\w+) import|^from theory import (\w+)",
+                               source.read_text(), re.MULTILINE):  # fmt: skip
+            assert ROOT / "theory" / f"{''.join(name)}.py" in seen, name
 
 
 def test_another_model_or_engine_is_refused_by_name(model, tmp_path, monkeypatch):

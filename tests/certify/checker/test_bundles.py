@@ -10,9 +10,11 @@ from dataclasses import replace
 import mpmath
 import pairs
 import pytest
+import torch
 from flint import arb, ctx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from certify.certificate import Bundle
 from certify.certificate.norms import unproved
@@ -298,3 +300,18 @@ def test_what_is_accepted_is_true(bundles, data):
         sizes.append(max(map(abs, errors)) if norm == "max" else mpmath.hypot(*errors))
     lo, hi = found.stated.sup_error
     assert max(sizes) <= hi and lo <= 1.01 * float(max(sizes))
+
+
+class Half(nn.Module):
+    """tanh(x1), and 0: their errors against functions of x1 are the same for every x2."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.tanh(x[:, :1]), 0 * x[:, 1:]], 1)
+
+
+@pytest.mark.parametrize(("output", "norm"), [(0, "max"), ("all", "max"), ("all", "2")])
+def test_the_witness_is_among_the_points_where_others_tie_with_it(tmp_path, output, norm):
+    path = pairs.saved(Half(), 2, tmp_path)
+    options = Options(output=output, norm=norm, cells=4, gap=0.2, limits=Limits(20))
+    result = verify(as_certificate(check(path, "sin(x1),x1", options)), jobs=1)
+    assert result.accepted, result.reason

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +17,8 @@ from certify.domains.adjoint import Trace, output_error
 from certify.domains.taylor import Taylor, TaylorModel
 from certify.graph import Builder, enclose
 from certify.search import OUTPUTS, Problem, assess, forward, measure
-from theory.functions import FUNCTIONS
+from theory.functions import FUNCTIONS, Function
+from theory.functions import x as VARIABLE
 
 SEEDS = st.integers(0, 2**32 - 1)
 ACTS = ["gelu", "relu", "silu", "gelu_tanh", "tanh", "sigmoid", "softplus", "abs"]
@@ -185,3 +188,16 @@ def test_growing_curvature_of_powers(ref):
     box = torch.tensor([[-1.0, 1.0], [0.0, 2.0], [0.0, 0.5]], dtype=torch.float64)
     for order in (1, 2, 3, 4):
         check_graph(ref, rng, graph, box, order)
+
+
+def test_a_slope_of_many_bits_is_not_rounded():
+    """Half of a box's width, times a slope that float32 does not have."""
+    slope = 1 + 2.0**-25
+    builder = Builder((1,))
+    bent = builder.apply(Function("bent", sp.Max(VARIABLE, VARIABLE * sp.Rational(slope))), 0)
+    graph, domain = builder.graph(y=bent), Taylor(0)
+    trace = Trace(0, domain)
+    box = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    value = enclose(graph, box, domain=domain, watch=trace.note)["y"]
+    error = Fraction(float(output_error(graph, trace, bent)))
+    assert abs(2 * Fraction(slope) - Fraction(float(value.coef[0]))) <= error

@@ -5,11 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certify.domains.ends import affine
+from certify.domains.ends import affine, middle
 from certify.graph import Affine
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -36,3 +37,13 @@ def test_ends_are_outside_of_the_exact_ones(seed, n, more, divisor):
             exact = [Fraction(float(bias[row])) + e for e in exact]
         assert Fraction(float(low[0, row])) <= min(exact)
         assert Fraction(float(high[0, row])) >= max(exact)
+
+
+@pytest.mark.parametrize("image", [affine, middle])
+@pytest.mark.parametrize("x", [1e-200, -1e-200])
+def test_a_product_that_underflows_may_be_stretched(image, x):
+    """The weight's product is lost, and the scale would have made it large again."""
+    node = Affine(np.array([[1e-200]]), np.array([1e300]))
+    low, high = image(node, *torch.tensor([[[x]], [[x]]], dtype=torch.float64))
+    exact = Fraction(x) * Fraction(1e-200) * Fraction(1e300)
+    assert Fraction(float(low)) <= exact <= Fraction(float(high))

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
-from certify.domains.expansions import Expansion, Kinked, derivative, rule
+from certify.domains.expansions import Expansion, Kinked, derivative, jump, rule
 from certify.rounding import unknown
 from theory.derivatives import derived
 from theory.functions import FUNCTIONS, Function, x
@@ -246,3 +246,29 @@ def test_the_sides_of_a_jump_are_not_rounded():
     at = torch.tensor([1.0], dtype=torch.float64)
     assert float(how.range(at, at)[0]) == 0.5 + 2.0**-31
     assert float(how.expand(2, at, at, at, at).taylor[0]) == 0.5 + 2.0**-31
+
+
+#: The sum of the last two needs 54 bits, of the others' one slope needs more than float32 has.
+SIDES = [(1.0, 0.0), (1 + 2.0**-25, 0.0), (0.99, 1.0), (1 + 2.0**-52, 1.0), (1e308, 1.7e308)]
+
+
+@pytest.mark.parametrize("sides", SIDES)
+@pytest.mark.parametrize("ends", [(-2.0, -1.0), (-1.0, 3.0), (1.0, 2.0), (0.0, 1.0), (-1.0, 0.0)])
+def test_slopes_of_both_sides_are_held(sides, ends):
+    """Exactly, whatever their bits; one side alone has no radius."""
+    lo, hi = (torch.tensor([end], dtype=torch.float64) for end in ends)
+    center, radius = (Fraction(float(part)) for part in Kinked(*sides).slopes(lo, hi))
+    for slope, met in zip(sides, (ends[0] < 0, ends[1] > 0), strict=True):
+        if met:
+            assert abs(Fraction(slope) - center) <= radius
+    if ends[0] >= 0 or ends[1] <= 0:
+        assert radius == 0
+
+
+@pytest.mark.parametrize("sides", SIDES)
+def test_a_jump_is_within_its_error(sides):
+    """Of the middle, which is rounded."""
+    lo, c, hi = (torch.tensor([v], dtype=torch.float64) for v in (-1.0, 0.0, 1.0))
+    e = jump(*sides).expand(0, c, hi, lo, hi)
+    for side in sides:
+        assert abs(Fraction(side) - Fraction(float(e.taylor[0]))) <= Fraction(float(e.error))

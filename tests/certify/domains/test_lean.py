@@ -89,6 +89,16 @@ def test_linear_maps(seed, order):
     holds(lean.add(x, y), lambda t: value(t) + other(t))
 
 
+def test_a_product_that_underflows_may_be_stretched():
+    """The weight's product is lost, and the scale would have made it large again."""
+    x = torch.tensor([[[1e-200]]], dtype=torch.float64)
+    none = torch.zeros(1, 1, dtype=torch.float64)
+    node = Affine(np.array([[1e-200]]), np.array([1e300]))
+    out = Lean(Basis(1, 0)).affine(node, Slope(x, none, none[:, 0]))
+    exact = Fraction(1e-200) ** 2 * Fraction(1e300)
+    holds(out, lambda t: np.array([exact]))
+
+
 @given(SEEDS, ORDERS)
 def test_products(seed, order):
     rng = np.random.default_rng(seed)

@@ -73,6 +73,16 @@ def test_compose(seed, order, degree, size):
             assert abs(exact - at(out, i, t)) <= Fraction(float(error[i]))
 
 
+def test_compose_bounds_the_rounding_of_a_large_times_a_tiny_factor():
+    """The factor itself is so small that the bound on a rounding relative to it underflows."""
+    large, tiny = 8e307, 1.1e-309
+    taylor, h = (torch.tensor([[0.0], [c]], dtype=torch.float64) for c in (large, tiny))
+    reach = torch.tensor([2 * tiny], dtype=torch.float64)
+    out, error = series.compose(taylor, h, reach, Basis(1, 1))
+    off = abs(Fraction(large) * Fraction(tiny) - Fraction(float(out[1])))
+    assert 0 < off <= Fraction(float(error))
+
+
 def test_an_infinite_coefficient_is_never_a_finite_bound():
     a = torch.tensor([[1.0], [float("inf")]], dtype=torch.float64)
     b = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
