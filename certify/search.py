@@ -87,7 +87,7 @@ class Leaves:
         return self.bounds[DIFFERENCE].abs().amax(0)
 
 
-By: TypeAlias = "Callable[[Problem, Tensor, Leaves, float], Leaves]"
+By: TypeAlias = "Callable[..., Leaves]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,7 +333,7 @@ def split(problem: Problem, parents: Leaves, tolerance: float, by: By | None = N
     """Enclose the children of some leaves, never looser than their parents.
 
     by: encloses the boxes, like `assess`, perhaps elsewhere; given (problem, boxes, the leaves
-        of their parents, enough).
+        of their parents, enough, deep=False).
     """
     box, origin = children(problem, parents, tolerance)
     old = parents.take(origin)
@@ -347,7 +347,11 @@ def split(problem: Problem, parents: Leaves, tolerance: float, by: By | None = N
     if bool(idle.any()):
         # What is left does not come from the width of the box, but from the depth of the graph.
         places = idle.nonzero().reshape(-1)
-        better = assess(problem, box[idle], old.cell[idle], enough, deep=True)
+        where = box[places], old.take(places)
+        if by:
+            better = by(problem, *where, enough, deep=True)
+        else:
+            better = assess(problem, where[0], where[1].cell, enough, deep=True)
         new = new.put(places, better)
     lo = torch.maximum(new.bounds[:, 0], old.bounds[:, 0])
     hi = torch.minimum(new.bounds[:, 1], old.bounds[:, 1])

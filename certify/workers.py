@@ -30,36 +30,36 @@ from certify.search import Leaves, Problem, assess
 
 SMALL = 2**14  # entries of a graph whose batches stay whole: they take a second at most
 PIECE = 5 * 2**19  # entries times boxes of one piece of the others
+BLOCKS = 8  # times as long as without them, about
 PATIENCE = 2.0  # seconds of work before processes are started: each imports torch first
 RESTARTS = 3  # of a pool that lost a process
 
 Answer = tuple[np.ndarray, ...]
 
 
-def pieces(graph: Graph, boxes: int) -> list[slice]:
-    """How a batch is cut; a function of the graph and the number of boxes alone."""
-    entries = sum(math.prod(node.shape) for node in graph.nodes)
+def pieces(graph: Graph, boxes: int, deep: bool = False) -> list[slice]:
+    """How a batch is cut; a function of the graph, the number of boxes and the method alone."""
+    entries = sum(math.prod(node.shape) for node in graph.nodes) * (BLOCKS if deep else 1)
     size = boxes if entries < SMALL else max(1, PIECE // entries)
     size = -(-boxes // -(-boxes // size))  # no small piece at the end
     return [slice(i, min(i + size, boxes)) for i in range(0, boxes, size)]
 
 
 def enclosed(
-    payload: bytes, order: int, box: np.ndarray, cell: np.ndarray, enough: float
+    payload: bytes, order: int, box: np.ndarray, cell: np.ndarray, enough: float, deep: bool
 ) -> Answer:
     """One piece, in a worker: the fields of its leaves, in their order.
 
     Args:
         payload: a pickled problem, from the process that started the search and from nobody else.
         order: of the polynomials.
-        box, cell, enough: see `certify.search.assess`.
+        box, cell, enough, deep: see `certify.search.assess`.
     """
     with _ONE:
         torch.set_num_threads(1)
         problem = replace(_problem(payload), order=order)
-        leaves = assess(
-            problem, torch.from_numpy(box.copy()), torch.from_numpy(cell.copy()), enough
-        )
+        place = torch.from_numpy(box.copy()), torch.from_numpy(cell.copy())
+        leaves = assess(problem, *place, enough, deep=deep)
     return tuple(getattr(leaves, f.name).numpy() for f in fields(Leaves))
 
 
@@ -99,14 +99,21 @@ def received(answer: object, box: Tensor, like: Leaves) -> Leaves | None:
 class Workers(ABC):
     """Encloses batches of boxes."""
 
-    def __call__(self, problem: Problem, box: Tensor, old: Leaves, enough: float) -> Leaves:
+    def __call__(
+        self, problem: Problem, box: Tensor, old: Leaves, enough: float, *, deep: bool = False
+    ) -> Leaves:
         """The leaves of `box`; `old` are those of the parents, one for each box."""
-        parts = pieces(problem.graph, len(box))
-        here = [functools.partial(assess, problem, box[p], old.cell[p], enough) for p in parts]
+        parts = pieces(problem.graph, len(box), deep)
+        here = [
+            functools.partial(assess, problem, box[p], old.cell[p], enough, deep=deep)
+            for p in parts
+        ]
         if len(parts) == 1 or not self.ready():
             answers: Iterable[Leaves | None] = [None] * len(parts)
         else:
-            asked = [(problem.order, box[p].numpy(), old.cell[p].numpy(), enough) for p in parts]
+            asked = [
+                (problem.order, box[p].numpy(), old.cell[p].numpy(), enough, deep) for p in parts
+            ]
             found = self.answers(problem, asked, here)
             answers = [
                 a if isinstance(a, Leaves) else received(a, box[p], old.take(_indices(p)))

@@ -45,11 +45,12 @@ class Counting(Here):
     """Never helps, and counts the pieces."""
 
     def __init__(self):
-        self.seen = []
+        self.seen, self.again = [], []  # once, and again by blocks
 
-    def __call__(self, problem, box, old, enough):
-        self.seen.append(pieces(problem.graph, len(box)))
-        return super().__call__(problem, box, old, enough)
+    def __call__(self, problem, box, old, enough, *, deep=False):
+        seen = self.again if deep else self.seen
+        seen.append(pieces(problem.graph, len(box), deep))
+        return super().__call__(problem, box, old, enough, deep=deep)
 
 
 def test_pieces_cover_and_depend_on_the_graph_alone(monkeypatch):
@@ -66,19 +67,23 @@ def test_pieces_cover_and_depend_on_the_graph_alone(monkeypatch):
             )
 
 
-def test_a_worker_answers_what_is_computed_here():
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_worker_answers_what_is_computed_here(deep):
     question = problem()
     state = start(question, 8)
     box, cell = state.leaves.box, state.leaves.cell
-    answer = enclosed(pickle.dumps(replace(question, order=3)), 8, box.numpy(), cell.numpy(), 0.0)
-    assert same(received(answer, box, state.leaves), assess(question, box, cell, 0.0))
+    payload = pickle.dumps(replace(question, order=3))
+    answer = enclosed(payload, 8, box.numpy(), cell.numpy(), 0.0, deep)
+    here = assess(question, box, cell, 0.0, deep=deep)
+    assert same(received(answer, box, state.leaves), here)
+    assert deep != same(here, assess(question, box, cell, 0.0))
 
 
 def test_only_the_form_that_was_asked_for_is_taken():
     question = problem()
     state = start(question, 8)
     box, like = state.leaves.box, state.leaves
-    good = enclosed(pickle.dumps(question), 8, box.numpy(), like.cell.numpy(), 0.0)
+    good = enclosed(pickle.dumps(question), 8, box.numpy(), like.cell.numpy(), 0.0, False)
     names = [f.name for f in fields(Leaves)]
 
     def changed(name, value):
@@ -158,7 +163,7 @@ def test_every_search_asks_the_workers(tiny_file, divided):
     options = Options(cells=2, slopes=True, limits=Limits(5, workers=counting))
     report = checking.check(str(tiny_file), "exp", options)
     total = report.outcome.state.boxes + report.slopes.outcome.state.boxes
-    assert sum(p[-1].stop for p in counting.seen) == total
+    assert sum(p[-1].stop for p in counting.seen) == total and counting.again
 
 
 def test_payloads_are_made_once():
