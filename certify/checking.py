@@ -185,7 +185,8 @@ def check(
     evidence = Evidence(outcome.known, outcome.state.points, shape, target, steep)
     checks = cross_check(evidence)
     longest = windows.longest(options.tau) if windows else None
-    sliding = no_plateau_window(options, windows) if options.windows is not None else None
+    width = options.windows
+    sliding = None if width is None else no_plateau_window(options, target, windows)
     claims = tuple(claims_of(options, target, outcome, found, sliding, steep))
     parts = outcome, found, windows, longest, sliding, steep, claims, checks
     return Report(model, target, options, shape, *parts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from certify.options import Options
-from certify.report.numbers import box, interval
+from certify.report.numbers import box, interval, rounded
 from certify.search import MODEL, Problem, measure
 from certify.slopes import Slopes
 from certify.verdict import Claim, Plateaus, Verdict, facts
@@ -42,7 +42,7 @@ def claims_of(
     if options.constant_up_to is not None:
         yield _constant(options, outcome, proven)
     if options.no_plateau:
-        yield sliding or _cells(options, found)
+        yield sliding or _cells(options, target, outcome, found)
     if options.monotone:
         yield _monotone(outcome.problem, slopes, proven)
     if options.lipschitz is not None:
@@ -83,30 +83,62 @@ def _constant(options: Options, outcome: Checked, proven: Facts) -> Claim:
     )
 
 
-def _cells(options: Options, found: Plateaus) -> Claim:
+def _cells(options: Options, target: Target, outcome: Checked, found: Plateaus) -> Claim:
     overall, count = found.overall(), int(found.deciding.sum())
-    none = int((found.refuted & found.deciding).sum())
+    plateaus, none = (
+        int((which & found.deciding).sum()) for which in (found.proved, found.refuted)
+    )
+    cell = found.telling(outcome.known)
+    where = f"cell {cell}, {box(outcome.cells[cell].tolist())}"
+    (low, high), theirs = (
+        bracket[:, cell].tolist()
+        for bracket in (outcome.known.variation, outcome.known.target_variation)
+    )
+    if overall is Verdict.PROVED:
+        also = f"{plateaus} plateaus, e.g." if plateaus > 1 else "plateau"
+        reason = f"{also} on {where}: {_flat(high, theirs[0], target.noun)}"
+        rest = count - plateaus
+        if rest:
+            every = "" if none == rest else f"{none} of "
+            reason += f"; none on {every}the other {rest} deciding cell{'s' if rest > 1 else ''}"
+    elif count:
+        reason = (
+            f"plateau on 0, none on {none} of {count} deciding cells; least on {where}: varies by "
+            f"at least {rounded(low, 3, up=False)} where {target.noun} varies by at most "
+            f"{rounded(theirs[1], 3, up=True)}"
+        )
+    else:
+        reason = "no cell decides"
     return Claim(
         "no-plateau",
         {"tau": options.tau},
         f"no deciding cell is a {options.tau!r}-plateau",
         OPPOSITE[overall],
-        f"plateau on {int(found.proved.sum())}, none on {none} of {count} deciding cells",
-        int(found.proved.int().argmax()) if overall is Verdict.PROVED else None,
+        reason,
+        cell if overall is Verdict.PROVED else None,
         "D3",
     )
 
 
-def no_plateau_window(options: Options, windows: Windows) -> Claim:
+def _flat(ours: float, theirs: float, name: str) -> str:
+    """How flat the model is, and that the target is not: what a plateau is."""
+    most, least = rounded(ours, 3, up=True), rounded(theirs, 3, up=False)
+    return f"varies by at most {most} where {name} varies by at least {least}"
+
+
+def no_plateau_window(options: Options, target: Target, windows: Windows) -> Claim:
     """Whether some window of the width `options.windows`, of any place, is a plateau."""
     numbers = {"tau": options.tau, "width": options.windows}
     proven = Facts(UNKNOWN, UNKNOWN, (), (), windows=windows)
     verdict = decide("no-plateau-window", numbers, proven)
     window, _ = windows.sliding(options.tau, options.windows)
-    reason = {
-        Verdict.PROVED: "each of them is proved to be none, or to decide nothing",
-        Verdict.UNDECIDED: "none of them is proved to be one, and not all are excluded",
-    }.get(verdict) or f"[{window[0]!r}, {window[1]!r}] is one"
+    if verdict is Verdict.REFUTED:
+        flat = _flat(*windows.variations(window), target.noun)
+        reason = f"[{window[0]!r}, {window[1]!r}] is one: {flat}"
+    elif verdict is Verdict.PROVED:
+        reason = "each of them is proved to be none, or to decide nothing"
+    else:
+        reason = "none of them is proved to be one, and not all are excluded"
     return Claim(
         "no-plateau-window",
         numbers,

@@ -33,6 +33,7 @@ from certify.cli_options import (
 from certify.cli_running import bar, deliver, progress_of_search, workers_for
 from certify.cli_sweep import sweep
 from certify.interrupting import twice
+from theory.commands import App
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
 from theory.terminal import INTERNAL_ERROR, enough_memory, fail, table, told
@@ -40,7 +41,7 @@ from theory.terminal import INTERNAL_ERROR, enough_memory, fail, table, told
 if TYPE_CHECKING:
     from theory.targets import Target as Wanted
 
-app = typer.Typer(
+app = App(
     help="Proven bounds for trained networks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -22,7 +22,7 @@ Norm = Annotated[
 ]
 Ends = Annotated[
     tuple[float, float] | None,
-    typer.Option(metavar="LO HI", help="Lower and upper end; by default the target's own."),
+    typer.Option(metavar="LO HI", help="One interval for every input; default: the target's own."),
 ]
 Segment = Annotated[
     tuple[str, str] | None,

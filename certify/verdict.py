@@ -73,6 +73,14 @@ class Plateaus:
         """(C,), the cell is none."""
         return torch.tensor([cell.verdict is Verdict.REFUTED for cell in self.cells])
 
+    def telling(self, known: Brackets) -> int:
+        """The cell that says most: the plateau on which the target varies most, or else the
+        deciding cell on which the model varies least beside the target."""
+        if bool(self.proved.any()):
+            return int((self.proved.double() * known.target_variation[0]).argmax())
+        ratio = known.variation[0] / known.target_variation[1]
+        return int(ratio.masked_fill(~self.deciding, float("inf")).argmin())
+
     def overall(self) -> Verdict:
         """D3: PROVED if some deciding cell is a plateau, REFUTED if every one is none."""
         return some_plateau(self.cells)

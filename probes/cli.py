@@ -15,6 +15,7 @@ from probes.cli_paper import paper
 from probes.cli_run import run
 from probes.cli_scaling import scaling
 from probes.cli_tokens import train_tokens
+from theory.commands import App
 from theory.errors import BadRequest
 from theory.files import destination
 from theory.terminal import enough_memory, told
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from probes.training import Progress, Report
 
-app = typer.Typer(
+app = App(
     help="Train small transformers and probe them by sampling.",
     no_args_is_help=True,
     add_completion=False,

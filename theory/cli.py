@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from theory.commands import App
 from theory.errors import BadRequest
 from theory.functions import FUNCTIONS
 from theory.terminal import table, told
 
-app = typer.Typer(
+app = App(
     help="Statements, their proofs, and the functions they are about.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

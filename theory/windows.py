@@ -135,6 +135,18 @@ class Windows:
                 q += 1
         return found, decides and none
 
+    def variations(self, window: Pair) -> Pair:
+        """At most how much the model varies on a window of the domain, by the leaves that cover
+        it, and at least how much the target does, by the points in it."""
+        (a, b), places = window, [point[0] for point in self.points]
+        first = max(0, bisect_right(self.edges, a) - 1)
+        last = max(first + 1, bisect_left(self.edges, b))
+        near = self.points[bisect_left(places, a) : bisect_right(places, b)]
+        least = min((target[1] for _, _, target in near), default=math.inf)
+        most = max((target[0] for _, _, target in near), default=-math.inf)
+        ours, theirs = _minus(*_hulls(self.model[first:last])[-1]), _minus(least, most)
+        return _above(ours), _below(max(Fraction(0), theirs))
+
 
 class _Row:
     """Windows that begin in leaf p, by the leaf q in which they end; only q < end are asked for."""

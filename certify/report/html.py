@@ -133,7 +133,7 @@ def _verdicts(data: dict[str, Any]) -> Iterator[dict[str, str | None]]:
     why = (
         f"{count} of {cells} cells decide: a plateau on {found['proved']}, none on "
         f"{found['refuted']}" if count else "no cell decides"
-    )  # fmt: skip
+    ) + "; not asked for: no effect on the exit code"  # fmt: skip
     yield {"verdict": found["verdict"], "says": says, "why": why, "theorem": "D3"}
 
 

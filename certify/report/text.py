@@ -17,6 +17,7 @@ INDENT = 12
 WIDTH = 88
 SHOWN = 4  # intervals of a list
 MOST_OUTPUTS = 8  # one line each
+UNASKED = "(not asked for: no effect on the exit code; --no-plateau asks)"
 
 
 def block(head: str, lines: list[str]) -> str:
@@ -33,7 +34,7 @@ def render(report: Report) -> str:
     sup = _sup(report, heading=not any(c.label == "within" for c in report.claims))
     words = block("in words", [paragraph(report)])
     rest = [*_sliding(report), words, *_slopes(report), _checks(report), _search(report)]
-    above = [*_float32(report), *_outputs(report), _plateaus(report), *_strip(report)]
+    above = [*_float32(report), *_outputs(report), *_plateaus(report), *_strip(report)]
     return "\n".join([*claims, *sup, *above, *rest])
 
 
@@ -91,6 +92,7 @@ def _sup(report: Report, heading: bool) -> list[str]:
     ]
     if not report.closed:
         lines.append(f"the bracket is not closed to {_gap(report)}: {_why(report)}")
+        lines += ["(not asked for: no effect on the exit code)"] if report.claims else []
     return [block(verdict.value, lines)]
 
 
@@ -112,24 +114,23 @@ def _why(report: Report) -> str:
     return reasons.get(report.outcome.stopped_by, "nothing more can be split")
 
 
-def _plateaus(report: Report) -> str:
+def _plateaus(report: Report) -> list[str]:
+    """Theorem D3 on the cells, where no claim says it already."""
+    if any(claim.label == "no-plateau" for claim in report.claims):
+        return []
     found, known, tau = report.plateaus, report.known, report.options.tau
     cells, deciding = len(report.cells), int(found.deciding.sum())
     name = report.target.noun
     if not deciding:
         why = f"{name} varies too little (below {FLAT:g} of its total) or is not yet bracketed"
-        return block("UNDECIDED", [f"{tau!r}-plateaus: no cell decides; {why}"])
-    verdict = found.overall()
-    low, high = known.variation
+        return [block("UNDECIDED", [f"{tau!r}-plateaus: no cell decides; {why}", UNASKED])]
+    verdict, cell = found.overall(), found.telling(known)
     if verdict is Verdict.PROVED:
-        cell = int((found.proved.double() * known.target_variation[0]).argmax())
         says = f"the model has a {tau!r}-plateau (theorem D3)"
         count = f"on {int(found.proved.sum())} of {deciding} deciding cells; e.g. cell {cell}, "
     else:
-        ratio = (low / known.target_variation[1]).masked_fill(~found.deciding, float("inf"))
-        cell = int(ratio.argmin())
         says = f"the model has a {tau!r}-plateau on some cell (theorem D3)"
-        least = percent(float(ratio[cell]))
+        least = percent(float(known.variation[0, cell] / known.target_variation[1, cell]))
         count = (
             f"on {int((found.refuted & found.deciding).sum())} of {deciding} deciding cells it "
             f"varies by more than {tau!r} times {name}'s variation, by {least} or more on all; "
@@ -149,7 +150,7 @@ def _plateaus(report: Report) -> str:
     tail = [f"{flat} of {cells} cells decide nothing: {name} is flat there"] if flat else []
     if unclear:
         tail.append(f"on {unclear} of {cells} cells the variation of {name} is not bracketed yet")
-    return block(verdict.value, [says, count + shown, *tail])
+    return [block(verdict.value, [says, count + shown, *tail, UNASKED])]
 
 
 def _strip(report: Report) -> list[str]:
@@ -169,7 +170,7 @@ def _sliding(report: Report) -> list[str]:
         f"the model has a {report.options.tau!r}-plateau on some window of width "
         f"{report.options.windows!r} (theorem D5)"
     )
-    return [block(OPPOSITE[found.verdict].value, [says, found.reason])]
+    return [block(OPPOSITE[found.verdict].value, [says, found.reason, UNASKED])]
 
 
 def _slopes(report: Report) -> list[str]:

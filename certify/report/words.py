@@ -57,7 +57,7 @@ def _answer(report: Report) -> str:
             f"varies by at least {percent(share)} of {name}'s variation."
         )
     if verdict is Verdict.PROVED:
-        cell = int((found.proved.double() * known.target_variation[0]).argmax())
+        cell = found.telling(known)
         ours, theirs = float(known.variation[1, cell]), float(known.target_variation[0, cell])
         return (
             f"This model has plateaus: on {box(report.cells[cell].tolist())} its output varies by "

@@ -1,6 +1,7 @@
 """The paper's claim decided: stairs, two values, constants, lines, the trained zoo."""
 
 import math
+import re
 
 import known_models as models
 import pytest
@@ -56,6 +57,41 @@ def test_sliding_windows(stairs):
         (claim,) = report.claims
         assert (claim.label, claim.verdict) == ("no-plateau-window", verdict)
         assert claim.numbers == {"tau": 0.1, "width": width}
+        if verdict is Verdict.REFUTED:
+            ours, theirs = numbers(claim, "the window", "exp")
+            a, b = claim.witness
+            assert claim.reason.startswith(f"[{a!r}, {b!r}] is one: ")
+            assert ours <= 0.1 * theirs and 0 < theirs <= math.exp(b) - math.exp(a)
+
+
+def numbers(claim, where, name):
+    """What a reason says of the model's variation and of the target's."""
+    found = re.search(rf"by at (?:most|least) (\S+) where {name} varies by at \w+ ([^;\s]+)",
+                      claim.reason)  # fmt: skip
+    assert found, f"{claim.reason} of {where}"
+    return [float(number) for number in found.groups()]
+
+
+def test_a_claim_about_cells_names_one_and_both_variations(stairs):
+    """Of 128 cells some contain a jump of the stairs, the others do not; the last one does not."""
+    for count, verdict in ((128, Verdict.REFUTED), (4, Verdict.PROVED)):
+        report = check(stairs, "exp", Options(cells=count, no_plateau=True, limits=LIMITS))
+        (claim,), known = report.claims, report.known
+        assert claim.verdict is verdict
+        cell = int(re.search(r"on cell (\d+), ", claim.reason).group(1))
+        lo, hi = report.cells[cell, 0].tolist()
+        assert f"on cell {cell}, [{lo!r}, {hi!r}]: varies by at " in claim.reason
+        ours, theirs = numbers(claim, "the cell", "exp")
+        if verdict is Verdict.REFUTED:
+            assert claim.witness == cell == 127
+            assert float(known.variation[1, cell]) <= ours <= 0.1 * theirs
+            assert theirs <= float(known.target_variation[0, cell])
+            none = int(report.plateaus.refuted.sum())
+            assert claim.reason.endswith(f"; none on the other {none} deciding cells")
+        else:
+            assert claim.witness is None and claim.reason.startswith("plateau on 0, none on 4 of 4")
+            assert 0.1 * theirs < ours <= float(known.variation[0, cell])
+            assert theirs >= float(known.target_variation[1, cell])
 
 
 @pytest.mark.parametrize(

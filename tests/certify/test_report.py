@@ -84,13 +84,27 @@ def test_words(report):
     text = render(report)
     assert [line.split()[0] for line in text.splitlines() if line[:1].strip()] == [
         *(claim.verdict.value for claim in report.claims),
-        report.plateaus.overall().value,
         "cells",
         "in",
         "checks",
         "search",
     ]
     assert "nan" not in text and max(map(len, text.splitlines())) <= 100
+    assert "not asked for" not in text
+
+
+def test_verdicts_that_no_option_asks_for_say_so(report):
+    """They have no effect on the exit code; the error's has one where there are no claims."""
+    unasked, asked = "(not asked for: no effect on the exit code", "--no-plateau asks)"
+    one = replace(report, claims=report.claims[1:2])  # the claim that cells vary by 1e-9
+    text = " ".join(render(one).split())
+    assert "the model has a 0.1-plateau (theorem D3)" in text and asked in text
+    assert text.count(unasked) == 1 + (not one.closed)
+    none = " ".join(render(replace(report, claims=())).split())
+    assert none.count(unasked) == 1 and asked in none
+    wide = replace(report.known, sup=(0.0, 9.0))
+    far = replace(one, outcome=replace(one.outcome, known=wide))
+    assert " ".join(render(far).split()).count(unasked) == 2
 
 
 def test_nothing_known_is_still_a_report(report):

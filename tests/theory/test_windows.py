@@ -76,6 +76,9 @@ def test_against_the_truth(model, target, flat, cuts, slack, points, tau, data):
     if proved:
         a, b = map(Fraction, proved)
         assert is_plateau(a, b) and abs(b - a - Fraction(width)) < Fraction(1, 10**12)
+        ours, theirs = found.variations(proved)
+        assert oscillation(model, a, b) <= Fraction(ours)
+        assert 0 <= Fraction(theirs) <= oscillation(target, a, b)
     assert not none or not any(plateaus)
 
 
@@ -86,6 +89,8 @@ def test_a_plateau_and_its_extent():
     found = windows(model, line, range(1, GRID), 0, True)
     assert found.longest(0.1) == (0.75, 0.75 + 1 / GRID, (0.0, 0.75))
     assert found.sliding(0.1, 0.5) == ((0.0, 0.5), False)
+    assert found.variations((0.25, 0.75)) == (0.0, 16.0)
+    assert found.variations((0.25, 0.75 + 1 / GRID)) == (25.0, 17.0)
     assert found.sliding(0.1, 0.9) == (None, True)
 
 
