@@ -30,7 +30,14 @@ from certify.cli_options import (
     Within,
     chosen,
 )
-from certify.cli_running import bar, deliver, progress_of_search, workers_for
+from certify.cli_running import (
+    bar,
+    deliver,
+    drawable,
+    of_one_input,
+    progress_of_search,
+    workers_for,
+)
 from certify.cli_sweep import sweep
 from certify.interrupting import twice
 from theory.commands import App
@@ -136,15 +143,17 @@ def check(
             "--certificate and --verify"
         )
     from certify import checking
+    from certify.frontend import load
     from certify.options import Options
     from certify.resuming import kept
     from certify.run import Limits
 
     number = chosen(output)
+    drawn = drawable(report_to, number)
     if norm is not None and number != "all":
         raise BadRequest("--norm measures all outputs together: add --output all")
     if segment is None and curve is None:
-        subject, wanted = model, target
+        subject, wanted = of_one_input(load(model), report_to) if drawn else model, target
     else:
         subject, wanted = _along(model, target, domain, number, curve or segment)
     options = Options(
@@ -181,7 +190,6 @@ def check(
         if report_to is not None:
             from certify.report import html, picture
 
-            drawn = report_to.endswith(".svg")
             page = picture.render(report) if drawn else html.render(report, proved.data)
             replace_file(report_to, page.encode())
     except BadRequest:  # a full disk takes the certificate, but not the report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ from theory.errors import BadRequest
 from theory.files import replace_file
 
 if TYPE_CHECKING:
+    from certify.frontend import Model
     from certify.workers import Workers
+
+NO_PICTURE = "a picture is drawn of one {} (PATH.html writes a page of several)"
 
 
 def deliver(data: dict, words: str, json: str | None, place: Path | None) -> None:
@@ -26,6 +30,36 @@ def deliver(data: dict, words: str, json: str | None, place: Path | None) -> Non
             replace_file(place, as_text(data).encode())
     finally:
         typer.echo(as_text(data) if json == "-" else words, nl=json != "-")
+
+
+def drawable(path: str | None, output: int | str | None) -> bool:
+    """Whether a report asked for by this name is a picture, and not a page.
+
+    Raises:
+        BadRequest: it is neither, or a picture of all outputs together.
+    """
+    name = (path or ".html").lower()
+    if not name.endswith((".html", ".htm", ".svg")):
+        raise BadRequest(f"--report writes a page, PATH.html, or a picture, PATH.svg; not {path}")
+    picture = name.endswith(".svg")
+    if picture and output == "all":
+        raise BadRequest(f"--report {path}: {NO_PICTURE.format('output')}, --output INDEX")
+    return picture
+
+
+def of_one_input(model: Model, path: str) -> Model:
+    """The model itself, where a picture can be drawn of it.
+
+    Raises:
+        BadRequest: it has several inputs.
+    """
+    inputs = prod(model.inputs)
+    if inputs > 1:
+        along = "--segment or --curve goes along a line or a curve through them"
+        raise BadRequest(
+            f"--report {path}: {NO_PICTURE.format('input')}; {model.path} has {inputs}: {along}"
+        )
+    return model
 
 
 def workers_for(jobs: int, dask: str | None = None) -> Workers:
