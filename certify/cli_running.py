@@ -17,6 +17,7 @@ from theory.files import replace_file
 if TYPE_CHECKING:
     from certify.frontend import Model
     from certify.workers import Workers
+    from theory.targets import Target
 
 NO_PICTURE = "a picture is drawn of one {} (PATH.html writes a page of several)"
 
@@ -60,6 +61,38 @@ def of_one_input(model: Model, path: str) -> Model:
             f"--report {path}: {NO_PICTURE.format('input')}; {model.path} has {inputs}: {along}"
         )
     return model
+
+
+def along(
+    model: str,
+    target: str,
+    domain: tuple[float, float] | None,
+    output: int | str | None,
+    path: str | tuple[str, str],
+) -> tuple:
+    """The model along a curve, or a segment between two files, and the target there, or those of
+    all outputs."""
+    from theory.curves import target_along
+    from theory.several import entry, vector
+
+    found, texts = placed(model, path)
+    domain = domain or (None if isinstance(path, str) else (0.0, 1.0))
+
+    def one(text: str, number: int) -> Target:
+        return target_along(text, texts, number, domain)
+
+    outputs = prod(found.outputs)
+    if output == "all":
+        return found, vector(target, outputs, one)
+    return found, one(entry(target, output or 0, outputs), output or 0)
+
+
+def placed(model: str, path: str | tuple[str, str]) -> tuple:
+    """The model along a curve or a segment, and every input as an expression in t."""
+    from certify.frontend import curve, load
+
+    found = curve.curve(path) if isinstance(path, str) else curve.straight(*path)
+    return curve.along(load(model), found), found.texts
 
 
 def workers_for(jobs: int, dask: str | None = None) -> Workers:

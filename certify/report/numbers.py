@@ -40,6 +40,11 @@ def percent(part: float) -> str:
 SHOWN_INPUTS = 8
 
 
+def on(lo: float, hi: float, variables: int = 1) -> str:
+    """A domain: the same interval for every input."""
+    return f"[{lo!r}, {hi!r}]" + (f"^{variables}" if variables > 1 else "")
+
+
 def place(x: tuple[float, ...]) -> str:
     """An input: x = ..., or (x1, ...) = (...); the first few of many."""
     shown = ", ".join(f"{value:.17g}" for value in x[:SHOWN_INPUTS])

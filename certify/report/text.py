@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from certify.checking import Report
-from certify.report.numbers import box, interval, percent, place, rounded
+from certify.report.numbers import box, interval, on, percent, place, rounded
 from certify.report.strip import strip
 from certify.report.words import paragraph
 from certify.run import Progress
@@ -82,12 +82,11 @@ def _sup(report: Report, heading: bool) -> list[str]:
     if not heading:
         return []
     name, known = report.target.term, report.known
-    lo, hi = report.options.domain
-    power = f"^{report.target.variables}" if report.target.variables > 1 else ""
+    where = on(*report.options.domain, report.target.variables)
     verdict = Verdict.PROVED if report.closed else Verdict.UNDECIDED
     error = report.options.size(f"model - {name}")
     lines = [
-        f"sup {error} on [{lo!r}, {hi!r}]{power} lies in {interval(*known.sup)}",
+        f"sup {error} on {where} lies in {interval(*known.sup)}",
         f"at least {rounded(known.sup[0], 6, up=False)} at {place(known.witness)}",
     ]
     if not report.closed:

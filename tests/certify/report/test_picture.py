@@ -88,9 +88,7 @@ def test_one_is_made_even_where_there_is_nothing_to_draw(product):
         ("p.SVG", ("--output", "all"), "a picture is drawn of one output"),
     ],
 )
-def test_what_cannot_be_written_is_refused_at_once(
-    product, monkeypatch, name, more, says
-):
+def test_what_cannot_be_written_is_refused_at_once(product, monkeypatch, name, more, says):
     monkeypatch.setattr("certify.checking.check", None)
     words = ["check", product, "--target", "x1*x2 + 1", "--report", name, *more]
     result = CliRunner().invoke(app, words)
