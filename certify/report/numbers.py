@@ -55,6 +55,15 @@ def place(x: tuple[float, ...]) -> str:
 
 
 def box(sides: list[list[float]]) -> str:
-    """A box as a product of intervals; the first few of many."""
-    shown = " x ".join(f"[{lo!r}, {hi!r}]" for lo, hi in sides[:SHOWN_INPUTS])
+    """A box as a product of intervals, its ends to a thousandth of its width: enough to find it,
+    and exact where they are short decimals; the first few of many."""
+    shown = " x ".join(
+        f"[{_end(lo, hi - lo)}, {_end(hi, hi - lo)}]" for lo, hi in sides[:SHOWN_INPUTS]
+    )
     return shown + (f" x ... ({len(sides)} inputs)" if len(sides) > SHOWN_INPUTS else "")
+
+
+def _end(value: float, width: float) -> str:
+    """The shortest decimal, of 6 digits or more, that is near enough."""
+    decimals = (float(f"{value:.{digits}g}") for digits in range(6, 18))
+    return repr(next(d for d in decimals if abs(d - value) <= width / 1000))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from certify import checking
 from certify.options import Options
 from certify.report import data
-from certify.report.numbers import interval, percent, rounded
+from certify.report.numbers import box, interval, on, percent, rounded
 from certify.report.text import render
 from certify.run import Limits
 
@@ -167,3 +167,22 @@ def test_numbers():
     }
     with pytest.raises(ValueError, match="JSON"):
         data.as_text({"a": math.nan})
+
+
+@given(st.floats(-1e3, 1e3), st.integers(0, 60))
+@settings(max_examples=4 * settings().max_examples)
+def test_a_box_is_found_by_its_digits(lo, power):
+    hi = lo + 2.0**-power
+    if lo < hi:
+        ends = [float(end) for end in box([[lo, hi]]).strip("[]").split(", ")]
+        for end, value in zip(ends, (lo, hi), strict=True):
+            assert abs(Fraction(end) - Fraction(value)) <= (Fraction(hi) - Fraction(lo)) / 900
+
+
+def test_boxes_and_domains():
+    assert box([[0.20000000000000018, 0.6000000000000001]]) == "[0.2, 0.6]"
+    assert box([[0.984375, 1.0], [-1.0, 0.0]]) == "[0.984375, 1.0] x [-1.0, 0.0]"
+    assert box([[1000.0000001, 1000.0000002]]) == "[1000.0000001, 1000.0000002]"
+    assert (
+        on(-1.0, 0.1 + 0.2, 2) == "[-1.0, 0.30000000000000004]^2" and on(0.0, 1.0) == "[0.0, 1.0]"
+    )
