@@ -23,7 +23,7 @@ from certify.report import plots as drawing
 from certify.report.clean import shown
 from certify.report.command import command
 from certify.report.data import as_data
-from certify.report.numbers import box, interval, on, percent, place, rounded
+from certify.report.numbers import box, floor, interval, on, percent, place, rounded
 from theory.theorem import all_theorems
 
 WORST = 10  # cells of the table
@@ -183,8 +183,7 @@ def _share(ours: float, theirs: float) -> str:
     if not math.isfinite(ours) or not math.isfinite(theirs) or theirs <= 0:
         return "-"
     exact = min(Fraction(ours) / Fraction(theirs), Fraction(10**6))  # enough, and no overflow
-    part = float(exact)  # to the nearest double, which may lie above
-    return percent(part if Fraction(part) <= exact else math.nextafter(part, 0.0))
+    return percent(floor(exact))
 
 
 def _theorems(data: dict[str, Any]) -> Iterator[dict[str, Any]]:

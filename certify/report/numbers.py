@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import math
+from fractions import Fraction
 
 
 def rounded(value: float | decimal.Decimal, digits: int, *, up: bool) -> str:
@@ -16,6 +17,12 @@ def rounded(value: float | decimal.Decimal, digits: int, *, up: bool) -> str:
     context = decimal.Context(prec=digits, rounding=rounding)
     found = context.create_decimal(value).normalize()
     return f"{found:f}" if 0 < found.as_tuple().exponent < 7 else f"{found:g}"
+
+
+def floor(exact: Fraction) -> float:
+    """The greatest double that is not above."""
+    near = float(exact)
+    return near if Fraction(near) <= exact else math.nextafter(near, -math.inf)
 
 
 def interval(lo: float, hi: float, least: int = 4, most: int = 17) -> str:
@@ -35,6 +42,15 @@ def percent(part: float) -> str:
     # 100 * part in floats could round up; a decimal holds the product exactly.
     exact = decimal.Context(prec=2000).multiply(decimal.Decimal(part), decimal.Decimal(100))
     return f"{rounded(exact, 3, up=False)} %"
+
+
+def agreed(lo: float, hi: float, most: int) -> str:
+    """The digits, at most so many, of a number that is known to lie between lo and hi: all such
+    numbers round to them; the interval where there are none."""
+    for digits in range(most, 0, -1):
+        if f"{lo:.{digits}g}" == f"{hi:.{digits}g}":
+            return f"{lo:.{digits}g}"
+    return interval(lo, hi)
 
 
 SHOWN_INPUTS = 8
