@@ -173,7 +173,8 @@ def _strip(report: Report) -> list[str]:
     side = round(len(cells) ** (1 / variables))
     grid = " x ".join([str(side)] * variables) if variables <= 4 else f"{side}^{variables}"
     most = f"of at most {options.cells}" if options.width is None else f"{options.width!r} wide"
-    return [block("cells", [f"{len(cells)} cells ({grid}, {most})"])]
+    many = "s" if len(cells) > 1 else ""
+    return [block("cells", [f"{len(cells)} cell{many} ({grid}, {most})"])]
 
 
 def _sliding(report: Report) -> list[str]:
