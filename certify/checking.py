@@ -103,6 +103,16 @@ class Report:
         return self.outcome.known
 
     @property
+    def attained(self) -> tuple[Pair, Pair] | None:
+        """Bounds of the model and of the target at the witness; None without one, and of several
+        outputs together."""
+        points = self.outcome.state.points
+        if self.together is not None or not self.known.witness:
+            return None
+        ours, theirs = points.bounds[:2, :, int(points.error().argmax())].tolist()
+        return tuple(ours), tuple(theirs)
+
+    @property
     def closed(self) -> bool:
         """Whether the sup-error bracket is closed to the gap."""
         sup = torch.tensor(self.known.sup, dtype=torch.float64)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from certify.options import Options
-from certify.report.numbers import box, interval, rounded
+from certify.report.numbers import box, floor, interval, rounded
 from certify.search import MODEL, Problem, measure
 from certify.slopes import Slopes
 from certify.verdict import Claim, Plateaus, Verdict, facts
@@ -157,10 +157,10 @@ def _monotone(problem: Problem, slopes: Slopes, proven: Facts) -> Claim:
         reason = "non-decreasing: " if least[0] >= 0 else "non-increasing: "
     if verdict is Verdict.REFUTED:
         falls, rises = (_pair(problem, slopes, side) for side in (0, 1))
-        witness = [falls, rises] if falls and rises else None
-        for (a, b), word in zip(witness or (), ("falls", "rises"), strict=False):
-            reason += f"it {word} from x = {a:.17g} to {b:.17g}; "
-    reason += f"slopes between {interval(*least)} and {interval(*greatest)}"
+        if falls and rises:
+            witness = [falls[:2], rises[:2]]
+            reason = f"it falls {_change(*falls)}; it rises {_change(*rises)}; "
+    reason += f"least slope in {interval(*least)}, greatest in {interval(*greatest)}"
     return Claim("monotone", {}, "the model is monotone", verdict, reason, witness, "D4")
 
 
@@ -170,18 +170,28 @@ def _lipschitz(options: Options, problem: Problem, slopes: Slopes, proven: Facts
     reason = f"the least Lipschitz constant lies in {interval(*slopes.lipschitz)}"
     if verdict is Verdict.REFUTED:
         side = 1 if slopes.greatest[0] > bound else 0
-        witness = _pair(problem, slopes, side, bound)
-        if witness:
-            reason += f"; from x = {witness[0]:.17g} to {witness[1]:.17g} it is steeper"
+        found = _pair(problem, slopes, side, bound)
+        if found:
+            a, b, change = found
+            witness, steep = (a, b), floor(change / (Fraction(b) - Fraction(a)))
+            word = "rises" if side else "falls"
+            reason += (
+                f"; it {word} {_change(*found)}: {rounded(steep, 4, up=False)} times their distance"
+            )
     says = f"|model(x) - model(y)| <= {bound!r} |x - y|"
     return Claim("lipschitz", {"bound": bound}, says, verdict, reason, witness, "D4")
 
 
+def _change(a: float, b: float, change: Fraction) -> str:
+    return f"by {rounded(floor(change), 4, up=False)} or more from x = {a:.17g} to {b:.17g}"
+
+
 def _pair(
     problem: Problem, slopes: Slopes, side: int, than: float = 0.0
-) -> tuple[float, float] | None:
+) -> tuple[float, float, Fraction] | None:
     """Two inputs between which the model is proved to fall (side 0) or rise by more than `than`
-    times their distance, around the point of the steepest proven slope; None if none is found."""
+    times their distance, around the point of the steepest proven slope, and by how much at least;
+    None if none is found."""
     points = slopes.outcome.state.points
     low, high = points.bounds[MODEL]
     best = int((-high if side == 0 else low).argmax())
@@ -197,5 +207,5 @@ def _pair(
         if a < b and all(map(math.isfinite, ends)):
             change = Fraction(ends[1]) - Fraction(ends[0])
             if change > Fraction(than) * (Fraction(b) - Fraction(a)):
-                return a, b
+                return a, b, change
     return None

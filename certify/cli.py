@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -30,16 +29,22 @@ from certify.cli_options import (
     Within,
     chosen,
 )
-from certify.cli_running import bar, deliver, progress_of_search, workers_for
+from certify.cli_running import (
+    along,
+    bar,
+    deliver,
+    drawable,
+    of_one_input,
+    placed,
+    progress_of_search,
+    workers_for,
+)
 from certify.cli_sweep import sweep
 from certify.interrupting import twice
 from theory.commands import App
 from theory.errors import BadRequest
 from theory.files import destination, replace_file
 from theory.terminal import INTERNAL_ERROR, enough_memory, fail, table, told
-
-if TYPE_CHECKING:
-    from theory.targets import Target as Wanted
 
 app = App(
     help="Proven bounds for trained networks.",
@@ -136,17 +141,19 @@ def check(
             "--certificate and --verify"
         )
     from certify import checking
+    from certify.frontend import load
     from certify.options import Options
     from certify.resuming import kept
     from certify.run import Limits
 
     number = chosen(output)
+    drawn = drawable(report_to, number)
     if norm is not None and number != "all":
         raise BadRequest("--norm measures all outputs together: add --output all")
     if segment is None and curve is None:
-        subject, wanted = model, target
+        subject, wanted = of_one_input(load(model), report_to) if drawn else model, target
     else:
-        subject, wanted = _along(model, target, domain, number, curve or segment)
+        subject, wanted = along(model, target, domain, number, curve or segment)
     options = Options(
         domain=domain,
         cells=cells,
@@ -181,7 +188,6 @@ def check(
         if report_to is not None:
             from certify.report import html, picture
 
-            drawn = report_to.endswith(".svg")
             page = picture.render(report) if drawn else html.render(report, proved.data)
             replace_file(report_to, page.encode())
     except BadRequest:  # a full disk takes the certificate, but not the report
@@ -216,6 +222,7 @@ def verify(
     from certify.certificate.reading import read
     from certify.certificate.words import in_words
     from certify.checker.check import verify as proved
+    from certify.report.certified import stated
 
     found = read(certificate)
     if model is not None:
@@ -227,6 +234,8 @@ def verify(
     with bar("leaves") as watch:
         result = proved(found, jobs, sample, watch)
     typer.echo(in_words(result))
+    if result.accepted:
+        typer.echo(stated(found, result, compared=model is not None))
     raise typer.Exit(0 if result.accepted else 1)
 
 
@@ -267,7 +276,7 @@ def enclose(
     ends = interval(box or (0.0, 1.0), "--box")
     limits = Limits(budget, memory)
     options = Options(domain=ends, cells=1, gap=gap, abs_gap=abs_gap, limits=limits)
-    subject = model if segment is None and curve is None else _placed(model, curve or segment)[0]
+    subject = model if segment is None and curve is None else placed(model, curve or segment)[0]
     with workers_for(jobs) as workers, progress_of_search() as watch:
         options = replace(options, limits=Limits(budget, memory, workers=workers))
         number = chosen(output)
@@ -348,38 +357,6 @@ def selftest(
     failed = [result for result in results if not result.passed]
     if failed:
         fail(tests.advice(failed), INTERNAL_ERROR)
-
-
-def _along(
-    model: str,
-    target: str,
-    domain: tuple[float, float] | None,
-    output: int | str | None,
-    path: str | tuple[str, str],
-) -> tuple:
-    """The model along a curve, or a segment between two files, and the target there, or those of
-    all outputs."""
-    from theory.curves import target_along
-    from theory.several import entry, vector
-
-    placed, texts = _placed(model, path)
-    domain = domain or (None if isinstance(path, str) else (0.0, 1.0))
-
-    def one(text: str, number: int) -> Wanted:
-        return target_along(text, texts, number, domain)
-
-    outputs = prod(placed.outputs)
-    if output == "all":
-        return placed, vector(target, outputs, one)
-    return placed, one(entry(target, output or 0, outputs), output or 0)
-
-
-def _placed(model: str, path: str | tuple[str, str]) -> tuple:
-    """The model along a curve or a segment, and every input as an expression in t."""
-    from certify.frontend import curve, load
-
-    found = curve.curve(path) if isinstance(path, str) else curve.straight(*path)
-    return curve.along(load(model), found), found.texts
 
 
 def main() -> None:

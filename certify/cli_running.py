@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,11 @@ from theory.errors import BadRequest
 from theory.files import replace_file
 
 if TYPE_CHECKING:
+    from certify.frontend import Model
     from certify.workers import Workers
+    from theory.targets import Target
+
+NO_PICTURE = "a picture is drawn of one {} (PATH.html writes a page of several)"
 
 
 def deliver(data: dict, words: str, json: str | None, place: Path | None) -> None:
@@ -26,6 +31,68 @@ def deliver(data: dict, words: str, json: str | None, place: Path | None) -> Non
             replace_file(place, as_text(data).encode())
     finally:
         typer.echo(as_text(data) if json == "-" else words, nl=json != "-")
+
+
+def drawable(path: str | None, output: int | str | None) -> bool:
+    """Whether a report asked for by this name is a picture, and not a page.
+
+    Raises:
+        BadRequest: it is neither, or a picture of all outputs together.
+    """
+    name = (path or ".html").lower()
+    if not name.endswith((".html", ".htm", ".svg")):
+        raise BadRequest(f"--report writes a page, PATH.html, or a picture, PATH.svg; not {path}")
+    picture = name.endswith(".svg")
+    if picture and output == "all":
+        raise BadRequest(f"--report {path}: {NO_PICTURE.format('output')}, --output INDEX")
+    return picture
+
+
+def of_one_input(model: Model, path: str) -> Model:
+    """The model itself, where a picture can be drawn of it.
+
+    Raises:
+        BadRequest: it has several inputs.
+    """
+    inputs = prod(model.inputs)
+    if inputs > 1:
+        along = "--segment or --curve goes along a line or a curve through them"
+        raise BadRequest(
+            f"--report {path}: {NO_PICTURE.format('input')}; {model.path} has {inputs}: {along}"
+        )
+    return model
+
+
+def along(
+    model: str,
+    target: str,
+    domain: tuple[float, float] | None,
+    output: int | str | None,
+    path: str | tuple[str, str],
+) -> tuple:
+    """The model along a curve, or a segment between two files, and the target there, or those of
+    all outputs."""
+    from theory.curves import target_along
+    from theory.several import entry, vector
+
+    found, texts = placed(model, path)
+    domain = domain or (None if isinstance(path, str) else (0.0, 1.0))
+
+    def one(text: str, number: int) -> Target:
+        return target_along(text, texts, number, domain)
+
+    outputs = prod(found.outputs)
+    if output == "all":
+        return found, vector(target, outputs, one)
+    return found, one(entry(target, output or 0, outputs), output or 0)
+
+
+def placed(model: str, path: str | tuple[str, str]) -> tuple:
+    """The model along a curve or a segment, and every input as an expression in t."""
+    from certify.frontend import curve, load
+
+    found = curve.curve(path) if isinstance(path, str) else curve.straight(*path)
+    return curve.along(load(model), found), found.texts
 
 
 def workers_for(jobs: int, dask: str | None = None) -> Workers:

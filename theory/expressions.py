@@ -79,6 +79,8 @@ TOKEN = re.compile(
     r"(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<sign>\*\*|[-+*/^(),])"
 )
+#: What follows the name of a library, as in np.exp(x).
+ATTRIBUTE = re.compile(r"\.([A-Za-z][A-Za-z_0-9]*)\(")
 
 
 def parse(text: str, variables: int = 1) -> sp.Expr:
@@ -170,6 +172,9 @@ class _Reader:
                 position += 1
                 continue
             match = TOKEN.match(self.text, position)
+            module = tokens[-1] if tokens and tokens[-1].kind == "name" else None
+            if match is None and module and (of := ATTRIBUTE.match(self.text, position)):
+                raise self.problem(module, f'write {of[1]}(x), without "{module.text}."')
             if match is None:
                 bad = Token("sign", self.text[position], position)
                 raise self.problem(bad, f"unexpected character {ascii(bad.text)}")
@@ -276,7 +281,7 @@ class _Reader:
             return Value(self.variables[name], False)
         if name in CONSTANTS:
             return Value(CONSTANTS[name], True)
-        raise self.problem(token, self.unknown(name))
+        raise self.problem(token, self.unknown(name, called=opened is not None))
 
     def literal(self, token: Token) -> sp.Rational:
         mantissa, _, decade = token.text.lower().partition("e")
@@ -360,11 +365,16 @@ class _Reader:
                 return f'write an operator such as * between "{before.text}" and "{token.text}"'
         return f'unexpected "{token.text}"'
 
-    def unknown(self, name: str) -> str:
-        if re.fullmatch(r"x_?[0-9]+|[a-zA-Z]", name):
-            return f'"{name}" is not known: a target has {self.has}'
+    def unknown(self, name: str, called: bool) -> str:
+        if not called and re.fullmatch(r"x_?[0-9]+|[a-zA-Z]", name):
+            few = ", ".join(self.variables) if self.count <= 4 else f"x1 ... x{self.count}"
+            one = "one input; call it x"
+            has = one if self.count == 1 else f"{self.count} inputs: {few}"
+            return f'"{name}" is not known: the model has {has}'
         near = difflib.get_close_matches(name.lower(), [*UNARY, *BINARY, *CONSTANTS], n=3)
-        return f'"{name}" is not known' + (f"; did you mean {' or '.join(near)}?" if near else "")
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        every = f"; functions are {', '.join([*UNARY, *BINARY])}" if called and not near else ""
+        return f'"{name}" is not known{meant}{every}'
 
     def problem(self, token: Token | None, says: str) -> BadRequest:
         """The error that points at `token`, or at nothing in particular."""

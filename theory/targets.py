@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from dataclasses import dataclass
 
 import sympy as sp
@@ -82,7 +83,7 @@ def find_target(text: str, domain: tuple[float, float] | None = None) -> Target:
         found = TARGETS[text]
     elif text in FUNCTIONS:
         found = Target(text, FUNCTIONS[text].expression, DEFAULT_DOMAIN, f"{text}(x)")
-    elif text.isidentifier() and text != "x":
+    elif text.isidentifier() and not re.fullmatch("x_?[0-9]*", text):
         raise BadRequest(_unknown(text))
     else:
         found = Target(text, parse(text), DEFAULT_DOMAIN, text)
@@ -116,13 +117,14 @@ def interval(domain: tuple[float, float], option: str = "--domain") -> tuple[flo
 
 
 def _unknown(name: str) -> str:
-    names = [*TARGETS, *(name for name in FUNCTIONS if name not in TARGETS)]
-    near = difflib.get_close_matches(name.lower(), names, n=3)
+    functions = [name for name in FUNCTIONS if name not in TARGETS]
+    near = difflib.get_close_matches(name.lower(), [*TARGETS, *functions], n=3)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     return (
         f'no target is called "{name}".{meant}\n'
-        f"  targets: {', '.join(names)}\n"
-        "  or an expression in x, such as sin(3*x) + x^2/4"
+        f"  targets: {', '.join(TARGETS)}\n"
+        f"  or an expression in x, such as sin(3*x) + x^2/4; other functions for it: "
+        f"{', '.join(functions)}"
     )
 
 

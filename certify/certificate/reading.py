@@ -100,6 +100,8 @@ def parse(raw: bytes) -> Certificate | Bundle:
         return from_data(data)
     except RecursionError:
         raise Malformed("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise Malformed("not JSON of the kind written here (it is not ASCII text)") from None
     except ValueError as error:
         raise Malformed(f"not JSON of the kind written here ({str(error)[:200]})") from error
 

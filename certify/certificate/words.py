@@ -26,7 +26,9 @@ def in_words(result: Result) -> str:
         return f"REJECTED    {result.reason}\n            {part} were proved before"
     if result.checked < result.leaves:
         part = f"checked {100 * result.checked / result.leaves:.3g} % of leaves: {part}"
+    free = judged["nobody needs to"]
+    nothing = f"; {free} bounds are infinite, which claims nothing" if free else ""
     return f"""ACCEPTED    {part}, in {judged["pieces"]} pieces; {result.seconds:.1f} s
             inequalities proved by Z3: {judged["z3"]}, by Bernstein form: {judged["bernstein"]}, \
 by Arb: {judged["arb"]};
-            infinite bounds: {judged["nobody needs to"]}; points by Arb: {judged["points"]}"""
+            points by Arb: {judged["points"]}{nothing}"""

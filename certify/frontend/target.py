@@ -246,7 +246,8 @@ def _chosen(model: Model, output: int | None) -> tuple[Builder, int]:
             "or all together with --output all"
         )
     if output is not None and not 0 <= output < outputs:
-        raise BadRequest(f"--output {output}: {model.path} has outputs 0 ... {outputs - 1}")
+        has = "one output, 0" if outputs == 1 else f"outputs 0 ... {outputs - 1}"
+        raise BadRequest(f"--output {output}: {model.path} has {has}")
     builder = _builder(model)
     return builder, builder.gather(model.graph.outputs["model"], np.array([output or 0]))
 

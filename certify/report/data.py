@@ -94,6 +94,7 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
             **guaranteed(lo=known.sup[0], hi=known.sup[1]),
             **guaranteed(witness=list(known.witness)),
             "closed": report.closed,
+            "at_witness": _attained(report),
         },
         "plateaus": {
             "tau": report.options.tau,
@@ -138,6 +139,14 @@ def as_data(report: Report, certificate: dict[str, Any] | None = None) -> dict[s
         },
         "certificate": certificate or {"path": None, "sha256": None, "checked": False},
     }
+
+
+def _attained(report: Report) -> dict[str, Any] | None:
+    """Bounds of model and target at the witness; null without one."""
+    if report.attained is None:
+        return None
+    (low, high), (least, most) = report.attained
+    return {"model": guaranteed(lo=low, hi=high), "target": guaranteed(lo=least, hi=most)}
 
 
 def _longest(report: Report) -> dict[str, Any] | None:

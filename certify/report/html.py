@@ -23,7 +23,7 @@ from certify.report import plots as drawing
 from certify.report.clean import shown
 from certify.report.command import command
 from certify.report.data import as_data
-from certify.report.numbers import interval, percent, rounded
+from certify.report.numbers import box, floor, interval, on, percent, place, rounded
 from theory.theorem import all_theorems
 
 WORST = 10  # cells of the table
@@ -61,7 +61,7 @@ def page(
         plots=plots,
         headline=_headline(verdicts),
         verdicts=verdicts,
-        domain=_where(_domain(data)),
+        domain=on(*data["target"]["domain"], variables),
         inputs=math.prod(data["model"]["inputs"]),
         skipped=_skipped(data, variables),
         outputs=list(_outputs(data)),
@@ -109,8 +109,7 @@ def _verdicts(data: dict[str, Any]) -> Iterator[dict[str, str | None]]:
     """Claims first, then what is always reported."""
     sup, found = data["sup_error"], data["plateaus"]
     lo, hi = _pair(sup)
-    witness = ", ".join(repr(float(v)) for v in sup["witness"] if v is not None)
-    bracket = f"sup error in {interval(lo, hi)}" + (f", witness x = {witness}" if witness else "")
+    bracket = f"sup error in {interval(lo, hi)}, at {place(tuple(map(float, sup['witness'])))}"
     for claim in data["claims"]:
         why = bracket if claim["label"] == "within" else claim["reason"]
         yield {"verdict": claim["verdict"], "says": claim["says"], "why": why,
@@ -170,7 +169,7 @@ def _worst(cells: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         ours, theirs = _pair(cell["variation"]), _pair(cell["target_variation"])
         yield {
             "number": i,
-            "where": _where(cell["box"]),
+            "where": box([[float(end) for end in side] for side in cell["box"]]),
             "error": interval(*_pair(cell["sup_error"]), most=6),
             "variation": interval(*ours, most=6),
             "target_variation": interval(*theirs, most=6),
@@ -184,8 +183,7 @@ def _share(ours: float, theirs: float) -> str:
     if not math.isfinite(ours) or not math.isfinite(theirs) or theirs <= 0:
         return "-"
     exact = min(Fraction(ours) / Fraction(theirs), Fraction(10**6))  # enough, and no overflow
-    part = float(exact)  # to the nearest double, which may lie above
-    return percent(part if Fraction(part) <= exact else math.nextafter(part, 0.0))
+    return percent(floor(exact))
 
 
 def _theorems(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -204,16 +202,6 @@ def _theorems(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
                "source": found.source, "says": check.get("says"),
                "comparisons": check.get("comparisons"),
                "command": f'"{label}"' if "'" in label else label}  # fmt: skip
-
-
-def _domain(data: dict[str, Any]) -> list[list[Any]]:
-    domain = data["target"]["domain"]
-    return domain if isinstance(domain[0], list) else [domain]
-
-
-def _where(box: list[list[Any]]) -> str:
-    """A box, to six digits: enough to find it."""
-    return " x ".join(f"[{float(lo):.6g}, {float(hi):.6g}]" for lo, hi in box)
 
 
 def _pair(bracket: dict[str, Any]) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import math
+from fractions import Fraction
 
 
 def rounded(value: float | decimal.Decimal, digits: int, *, up: bool) -> str:
@@ -16,6 +17,12 @@ def rounded(value: float | decimal.Decimal, digits: int, *, up: bool) -> str:
     context = decimal.Context(prec=digits, rounding=rounding)
     found = context.create_decimal(value).normalize()
     return f"{found:f}" if 0 < found.as_tuple().exponent < 7 else f"{found:g}"
+
+
+def floor(exact: Fraction) -> float:
+    """The greatest double that is not above."""
+    near = float(exact)
+    return near if Fraction(near) <= exact else math.nextafter(near, -math.inf)
 
 
 def interval(lo: float, hi: float, least: int = 4, most: int = 17) -> str:
@@ -37,7 +44,21 @@ def percent(part: float) -> str:
     return f"{rounded(exact, 3, up=False)} %"
 
 
+def agreed(lo: float, hi: float, most: int) -> str:
+    """The digits, at most so many, of a number that is known to lie between lo and hi: all such
+    numbers round to them; the interval where there are none."""
+    for digits in range(most, 0, -1):
+        if f"{lo:.{digits}g}" == f"{hi:.{digits}g}":
+            return f"{lo:.{digits}g}"
+    return interval(lo, hi)
+
+
 SHOWN_INPUTS = 8
+
+
+def on(lo: float, hi: float, variables: int = 1) -> str:
+    """A domain: the same interval for every input."""
+    return f"[{lo!r}, {hi!r}]" + (f"^{variables}" if variables > 1 else "")
 
 
 def place(x: tuple[float, ...]) -> str:
@@ -50,6 +71,15 @@ def place(x: tuple[float, ...]) -> str:
 
 
 def box(sides: list[list[float]]) -> str:
-    """A box as a product of intervals; the first few of many."""
-    shown = " x ".join(f"[{lo!r}, {hi!r}]" for lo, hi in sides[:SHOWN_INPUTS])
+    """A box as a product of intervals, its ends to a thousandth of its width: enough to find it,
+    and exact where they are short decimals; the first few of many."""
+    shown = " x ".join(
+        f"[{_end(lo, hi - lo)}, {_end(hi, hi - lo)}]" for lo, hi in sides[:SHOWN_INPUTS]
+    )
     return shown + (f" x ... ({len(sides)} inputs)" if len(sides) > SHOWN_INPUTS else "")
+
+
+def _end(value: float, width: float) -> str:
+    """The shortest decimal, of 6 digits or more, that is near enough."""
+    decimals = (float(f"{value:.{digits}g}") for digits in range(6, 18))
+    return repr(next(d for d in decimals if abs(d - value) <= width / 1000))

@@ -60,6 +60,10 @@ def strip(cells: Sequence[CellVerdict], where: str, most: int = 64) -> list[str]
     elif per == 1:
         count = f"{len(cells)} cells, a sign each"
     else:
-        count = f"{len(cells)} cells, a sign for {per}: the first of these that one of them has"
+        order = " ".join(SIGNS)
+        count = (
+            f"{len(cells)} cells, each sign stands for {per} cells and shows the first of {order} "
+            "that occurs"
+        )
     legend = "; ".join(f"{s} {SIGNS[s]}" for s in used)
     return ["".join(c.sign for c in found), f"{count}, from {where}: {legend}"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 
 from certify.checking import Report
-from certify.report.numbers import box, interval, percent, place, rounded
+from certify.report.numbers import agreed, box, interval, on, percent, place, rounded
 from certify.report.strip import strip
 from certify.report.words import paragraph
 from certify.run import Progress
@@ -72,9 +73,18 @@ def _outputs(report: Report) -> list[str]:
 
 def _claim(report: Report, claim: Claim) -> list[str]:
     lines = [claim.says, claim.reason]
+    if claim.verdict is Verdict.UNDECIDED:
+        lines.append(_why(report))
     if claim.label == "within":
         lo, hi = report.known.sup
         lines[1] = f"sup error in {interval(lo, hi)}, at {place(report.known.witness)}"
+        if claim.verdict is Verdict.REFUTED and report.attained:
+            ours, theirs = report.attained
+            size = max(map(abs, (*ours, *theirs)))
+            # As many digits as leave 5 to their difference.
+            most = 5 + math.ceil(min(12.0, math.log10(size / lo)))
+            ours, theirs = (agreed(*bounds, most) for bounds in (ours, theirs))
+            lines.append(f"there the model is {ours} and {report.target.noun} {theirs}")
     return lines
 
 
@@ -82,12 +92,11 @@ def _sup(report: Report, heading: bool) -> list[str]:
     if not heading:
         return []
     name, known = report.target.term, report.known
-    lo, hi = report.options.domain
-    power = f"^{report.target.variables}" if report.target.variables > 1 else ""
+    where = on(*report.options.domain, report.target.variables)
     verdict = Verdict.PROVED if report.closed else Verdict.UNDECIDED
     error = report.options.size(f"model - {name}")
     lines = [
-        f"sup {error} on [{lo!r}, {hi!r}]{power} lies in {interval(*known.sup)}",
+        f"sup {error} on {where} lies in {interval(*known.sup)}",
         f"at least {rounded(known.sup[0], 6, up=False)} at {place(known.witness)}",
     ]
     if not report.closed:
@@ -103,15 +112,17 @@ def _gap(report: Report) -> str:
 
 
 def _why(report: Report) -> str:
-    reasons = {
-        "budget": f"the budget of {report.options.limits.budget:g} s is spent (--budget)",
-        "memory": f"the memory of {report.options.limits.memory:g} MiB is used up (--memory)",
-        "interrupt": "interrupted",
-        "resolution": "rounding in float64 leaves no more to gain by splitting",
-    }
-    if report.float32 is not None and report.outcome.stopped_by == "resolution":
+    """What stopped the search, and what goes further."""
+    limits, stopped = report.options.limits, report.outcome.stopped_by
+    if report.float32 is not None and stopped == "resolution":
         return "what executions in float32 may differ leaves no more to gain by splitting"
-    return reasons.get(report.outcome.stopped_by, "nothing more can be split")
+    return {
+        "budget": f"the budget of {limits.budget:g} s is spent: a larger --budget, or --resume",
+        "memory": f"the memory of {limits.memory:g} MiB is used up: a larger --memory",
+        "interrupt": "interrupted: --resume STATE keeps a search to go on from",
+        "resolution": "rounding in float64 leaves no more to gain by splitting; no budget helps",
+        "closed": "every bracket is closed, and what decides lies inside: a smaller --gap",
+    }.get(stopped, "nothing more can be split")
 
 
 def _plateaus(report: Report) -> list[str]:
@@ -155,10 +166,15 @@ def _plateaus(report: Report) -> list[str]:
 
 def _strip(report: Report) -> list[str]:
     """One sign a cell; over several input variables there is no order to show them in."""
-    if report.target.variables > 1:
-        return []
-    lo, hi = report.options.domain
-    return [block("cells", strip(report.plateaus.cells, f"{lo!r} to {hi!r}"))]
+    cells, options, variables = report.cells, report.options, report.target.variables
+    if variables == 1:
+        lo, hi = options.domain
+        return [block("cells", strip(report.plateaus.cells, f"{lo!r} to {hi!r}"))]
+    side = round(len(cells) ** (1 / variables))
+    grid = " x ".join([str(side)] * variables) if variables <= 4 else f"{side}^{variables}"
+    most = f"of at most {options.cells}" if options.width is None else f"{options.width!r} wide"
+    many = "s" if len(cells) > 1 else ""
+    return [block("cells", [f"{len(cells)} cell{many} ({grid}, {most})"])]
 
 
 def _sliding(report: Report) -> list[str]:
@@ -178,7 +194,7 @@ def _slopes(report: Report) -> list[str]:
     if found is None:
         return []
     lines = [
-        f"slopes reach down into {interval(*found.least)} and up into {interval(*found.greatest)}; "
+        f"least slope in {interval(*found.least)}, greatest in {interval(*found.greatest)}; "
         f"Lipschitz constant in {interval(*found.lipschitz)}"
     ]
     for runs, word in ((found.rising, "non-decreasing"), (found.falling, "non-increasing")):
@@ -189,7 +205,7 @@ def _slopes(report: Report) -> list[str]:
         slow = f"|slope| <= {report.options.tau!r} times that of {name}: on "
         lines.append(slow + (_runs(found.slow) if found.slow else "no interval proved"))
         if found.unclear:
-            lines.append(f"not decided on {_runs(found.unclear)}")
+            lines.append(f"whether it is so slow is not decided on {_runs(found.unclear)}")
         lines.append(f"sup |model' - {name}'| in {interval(*found.known.sup)}")
     return [block("slopes", lines)]
 

@@ -30,7 +30,8 @@ def _together(report: Report) -> Iterator[str]:
         count, norm = len(report.together.parts), report.options.measure
         yield (
             f"This is about {count} output{'s' if count > 1 else ''} together: errors are measured "
-            f"in the {norm}, and what varies by its diameter in it (theorem A1-norm)."
+            f"in the {norm}, and a cell's variation is the largest distance, in it, between two "
+            "output vectors on the cell (theorem A1-norm)."
         )
 
 

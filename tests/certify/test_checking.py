@@ -158,6 +158,11 @@ def test_the_domain_given_is_the_domain_taken(tiny_file):
     assert json.loads(out.stdout)["target"]["domain"] == [0.0, 0.5]
 
 
+def test_an_output_that_is_not_there(tiny_file):
+    out = certify("check", tiny_file, "--target", "exp", "--output", 1)
+    assert out.exit_code == 2 and f"--output 1: {tiny_file} has one output, 0\n" == out.stderr
+
+
 def test_verdicts_set_the_exit_code(tiny_file, tmp_path):
     base = ("check", tiny_file, "--target", "exp", "--cells", 2)
     assert certify(*base, "--within", 1e6).exit_code == 0

@@ -61,6 +61,18 @@ def test_check_writes_all_and_verifies(file, tmp_path):
     assert again.exit_code == 0 and again.output.startswith("ACCEPTED")
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--cells", 30), "cells       25 cells (5 x 5, of at most 30)"),
+        (("--width", 0.5), "cells       16 cells (4 x 4, 0.5 wide)"),
+    ],
+)
+def test_the_grid_of_cells_is_named(file, options, says):
+    result = run("check", file, "--target", "x1*x2", "--budget", 1, *options)
+    assert says in result.output.splitlines()
+
+
 def test_a_refuted_claim_names_both_inputs(file):
     result = run("check", file, "--target", "x1*x2", "--cells", 1, "--within", 0.25, "--json", "-")
     assert result.exit_code == 1

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from certify import checking
 from certify.options import Options
 from certify.report import data
-from certify.report.numbers import interval, percent, rounded
+from certify.report.numbers import agreed, box, interval, on, percent, rounded
 from certify.report.text import render
 from certify.run import Limits
+from certify.verdict import Verdict
 
 KEYS = {
     "schema", "tool", "model", "target", "semantics", "guaranteed", "sup_error", "cells", "claims",
@@ -63,9 +66,8 @@ def test_json(report):
     assert set(found) >= KEYS and found["schema"] == "certify-report/1"
     assert {"path", "sha256", "inputs", "outputs", "parameters"} <= set(found["model"])
     assert set(found["target"]) == {"name", "expression", "domain"}
-    assert {"lo", "hi", "witness", "closed", "lo_hex", "hi_hex", "witness_hex"} == set(
-        found["sup_error"]
-    )
+    names = "lo", "hi", "witness", "closed", "at_witness", "lo_hex", "hi_hex", "witness_hex"
+    assert set(names) == set(found["sup_error"])
     assert found["semantics"] == "real" and found["guaranteed"] is True
     assert len(found["cells"]) == 4
     for cell in found["cells"]:
@@ -109,8 +111,6 @@ def test_verdicts_that_no_option_asks_for_say_so(report):
 
 def test_nothing_known_is_still_a_report(report):
     """A search that was stopped before its first step: infinite bounds, no witness."""
-    import torch
-
     from certify.goal import brackets
     from certify.search import Problem, start
 
@@ -167,3 +167,71 @@ def test_numbers():
     }
     with pytest.raises(ValueError, match="JSON"):
         data.as_text({"a": math.nan})
+
+
+@given(st.floats(-1e3, 1e3), st.integers(0, 60))
+@settings(max_examples=4 * settings().max_examples)
+def test_a_box_is_found_by_its_digits(lo, power):
+    hi = lo + 2.0**-power
+    if lo < hi:
+        ends = [float(end) for end in box([[lo, hi]]).strip("[]").split(", ")]
+        for end, value in zip(ends, (lo, hi), strict=True):
+            assert abs(Fraction(end) - Fraction(value)) <= (Fraction(hi) - Fraction(lo)) / 900
+
+
+def test_boxes_and_domains():
+    assert box([[0.20000000000000018, 0.6000000000000001]]) == "[0.2, 0.6]"
+    assert box([[0.984375, 1.0], [-1.0, 0.0]]) == "[0.984375, 1.0] x [-1.0, 0.0]"
+    assert box([[1000.0000001, 1000.0000002]]) == "[1000.0000001, 1000.0000002]"
+    assert (
+        on(-1.0, 0.1 + 0.2, 2) == "[-1.0, 0.30000000000000004]^2" and on(0.0, 1.0) == "[0.0, 1.0]"
+    )
+
+
+@given(st.floats(-1e3, 1e3), st.integers(0, 40), st.integers(1, 17), st.floats(0, 1))
+@settings(max_examples=4 * settings().max_examples)
+def test_agreed_digits_are_those_of_every_number_between(lo, power, most, part):
+    hi = lo + 2.0**-power
+    said = agreed(lo, hi, most)
+    value = min(hi, lo + part * (hi - lo))
+    if said.startswith("["):
+        assert f"{lo:.1g}" != f"{hi:.1g}"
+    else:
+        assert any(f"{value:.{digits}g}" == said for digits in range(1, most + 1))
+
+
+def test_a_refuted_error_comes_with_both_values(tiny, tiny_file):
+    options = Options(cells=1, within=1e-3, limits=Limits(5))
+    report = checking.check(str(tiny_file), "exp", options)
+    (at,) = report.known.witness
+    text = " ".join(render(report).split())
+    ours, theirs = re.search(r"there the model is (\S+) and exp (\S+)", text).groups()
+    with torch.no_grad():
+        model = float(tiny(torch.tensor([[at]], dtype=torch.float64)))
+    for said, true in ((ours, model), (theirs, math.exp(at))):
+        digits = len(said.replace(".", "").lstrip("-0"))
+        assert digits >= 5 and f"{true:.{digits}g}" == said
+    found = data.as_data(report)["sup_error"]["at_witness"]
+    assert found["model"]["lo"] - 1e-9 <= model <= found["model"]["hi"] + 1e-9
+    assert found["target"]["lo"] <= math.exp(at) <= found["target"]["hi"]
+    error = abs(float(ours) - float(theirs))
+    assert math.isclose(error, report.known.sup[0], rel_tol=1e-3)
+    proved = replace(report.claims[0], verdict=Verdict.PROVED)
+    assert "there the model" not in render(replace(report, claims=(proved,)))
+
+
+@pytest.mark.parametrize(
+    ("stopped", "says"),
+    [
+        ("budget", "the budget of 5 s is spent: a larger --budget, or --resume"),
+        ("memory", "the memory of 4096 MiB is used up: a larger --memory"),
+        ("interrupt", "--resume STATE"),
+        ("resolution", "rounding in float64"),
+        ("closed", "a smaller --gap"),
+    ],
+)
+def test_an_undecided_claim_says_why(report, stopped, says):
+    claims = tuple(replace(claim, verdict=Verdict.UNDECIDED) for claim in report.claims)
+    open_ = replace(report, claims=claims, outcome=replace(report.outcome, stopped_by=stopped))
+    assert " ".join(render(open_).split()).count(says) == len(claims)
+    assert says not in " ".join(render(report).split())

@@ -1,6 +1,7 @@
 """Slopes against dense sampling, and the claims that rest on them."""
 
 import math
+import re
 
 import known_models as models
 import pytest
@@ -38,6 +39,23 @@ def test_kinks_end_the_pieces(relu):
     assert rising[0] <= -0.4995 and 0.2495 < rising[1] <= 0.25
     low, high = covering(found, 0.01, 0.2)
     assert low <= 3 <= high and high - low < 1e-9
+
+
+def test_refuted_claims_say_where_and_by_how_much(relu):
+    module, (monotone, lipschitz) = models.Relu().double().eval(), relu.claims
+    every = [monotone, monotone, lipschitz]
+    changes = []
+    for claim, word in zip(every, ("falls", "rises", "rises"), strict=True):
+        said = re.search(rf"it {word} by (\S+) or more from x = (\S+) to (\S+?)[;:]", claim.reason)
+        least, *ends = map(float, said.groups())
+        with torch.no_grad():
+            low, high = (float(module(torch.tensor([[x]]).double())) for x in ends)
+        change = low - high if word == "falls" else high - low
+        assert 0.999 * change < least <= change
+        changes.append(change / (ends[1] - ends[0]))
+    steep = float(re.search(r": (\S+) times their distance", lipschitz.reason).group(1))
+    assert 2.9 < 0.999 * changes[-1] < steep <= changes[-1] + 1e-12
+    assert "least slope in [-1" in monotone.reason and ", greatest in [" in monotone.reason
 
 
 @pytest.mark.parametrize("least", [(-5.0, -4.0), (-1.0, 0.5), (2.0, 2.5)])

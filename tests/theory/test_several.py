@@ -40,10 +40,11 @@ def test_a_variable_alone_is_its_own_value(number):
 @pytest.mark.parametrize(
     ("text", "variables", "says"),
     [
-        ("x", 2, '"x" is not known: a target has the variables x1 ... x2'),
-        ("x3", 2, '"x3" is not known'),
+        ("x", 2, '"x" is not known: the model has 2 inputs: x1, x2'),
+        ("x3", 2, '"x3" is not known: the model has 2 inputs: x1, x2'),
+        ("x_1 + x9", 8, '"x_1" is not known: the model has 8 inputs: x1 ... x8'),
         ("x0 + x1", 2, '"x0" is not known'),
-        ("x1", 1, '"x1" is not known: a target has one variable, x'),
+        ("x1", 1, '"x1" is not known: the model has one input; call it x'),
         ("x1(2)", 2, r'write \* between "x1" and "\("'),
         ("x1 + ", 3, "accepted: the variables x1 ... x3"),
         ("x1^x2", 2, "the exponent must be a rational number"),

@@ -47,7 +47,10 @@ def test_a_name_is_registered_once():
     ("text", "domain", "says"),
     [
         ("expp", None, 'no target is called "expp". Did you mean exp?'),
-        ("zzz", None, "targets: identity, square, exp"),
+        ("zzz", None, f"\n  targets: {', '.join(TARGETS)}\n"),
+        ("logg", None, 'no target is called "logg". Did you mean log'),
+        ("zzz", None, "other functions for it: log, erf, "),
+        ("x1", None, '"x1" is not known: the model has one input; call it x'),
         ("exp", (1, -1), "the domain [1.0, -1.0] is reversed. Did you mean --domain -1 1?"),
         ("exp", (1, 1), "is a single point"),
         ("exp", (math.nan, 1), "is not bounded"),

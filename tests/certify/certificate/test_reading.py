@@ -194,6 +194,7 @@ def raw(data):
         (b"[" * 100_000, "nested too deeply|not JSON"),
         (b'{"a":' * 100_000, "nested too deeply|not JSON"),
         (b'{"schema": NaN}', "not JSON"),
+        ("<p>\u00e9".encode(), r"not JSON of the kind written here \(it is not ASCII text\)$"),
         (b'{"schema": 1.5}', "not JSON"),
         (b'{"schema": ' + b"9" * 100_000 + b"}", "not JSON"),
         (b'{"schema": 1e999999999}', "not JSON"),
@@ -206,7 +207,7 @@ def raw(data):
         (gzip.compress(raw(small(*GOOD))) + b"more", "damaged gzip"),
         (raw(small(*GOOD)).replace(b'"exp"', b'"sin"', 1), "digest"),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_bytes_that_are_no_certificate(content, says, tmp_path):
     began = time.perf_counter()

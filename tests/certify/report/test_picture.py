@@ -65,11 +65,46 @@ class Product(torch.nn.Module):
         return x[:, :1] * x[:, 1:]
 
 
-def test_the_command_writes_one_even_where_there_is_nothing_to_draw(tmp_path, monkeypatch):
+@pytest.fixture
+def product(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     export(Product(), torch.zeros(1, 2), "<a> & b.pt")
-    words = ["check", "<a> & b.pt", "--target", "x1*x2 + 1", "--cells", "1", "--report", "p.svg"]
-    assert CliRunner().invoke(app, words).exit_code == 0
-    picture = (tmp_path / "p.svg").read_text()
+    return "<a> & b.pt"
+
+
+def test_one_is_made_even_where_there_is_nothing_to_draw(product):
+    report = checking.check(product, "x1*x2 + 1", Options(cells=1, limits=Limits(5)))
+    picture = render(report)
     assert ET.fromstring(picture).find(f"{SVG}title").text == "<a> & b.pt against x1*x2 + 1"
     assert "No drawing" in picture
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "says"),
+    [
+        ("out.pdf", (), "a page, PATH.html, or a picture, PATH.svg; not out.pdf"),
+        ("html", (), "not html"),
+        ("p.svg", (), "a picture is drawn of one input"),
+        ("p.SVG", ("--output", "all"), "a picture is drawn of one output"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_at_once(product, monkeypatch, name, more, says):
+    monkeypatch.setattr("certify.checking.check", None)
+    words = ["check", product, "--target", "x1*x2 + 1", "--report", name, *more]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2 and says in result.output, result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "kind"),
+    [
+        ("p.svg", ("--curve", "t,t/2"), "<svg"),
+        ("p.SVG", ("--curve", "t,t/2"), "<svg"),
+        ("p.HTM", (), "<!DOCTYPE html>"),
+    ],
+)
+def test_the_name_says_what_is_written(product, name, more, kind):
+    words = ["check", product, "--target", "x1*x2 + 1", "--cells", "1", "--report", name, *more]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    with open(name) as file:
+        assert file.read().startswith(kind)

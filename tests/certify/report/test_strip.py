@@ -38,4 +38,6 @@ def test_runs_of_cells(cells):
         assert column.sign == next(s for s in SIGNS if s in inside)
     signs, legend = strip(cells, "here")
     assert ("_" in signs) == (PLATEAU in cells) and len(signs) <= 64
-    assert "first of these" in legend or len(cells) <= 64
+    per = -(-len(cells) // 64)
+    shared = f"each sign stands for {per} cells and shows the first of _ ? / . that occurs"
+    assert (shared in legend) == (len(cells) > 64)
