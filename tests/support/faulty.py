@@ -33,7 +33,8 @@ __all__ = ["TRIALS", "Task", "World", "ended", "forked", "killed_writing", "run"
 
 
 def _wait_for_search(pipe: int) -> None:
-    os.read(pipe, 1)
+    if not os.read(pipe, 1):
+        raise RuntimeError("the search came to its end without a word of its progress")
 
 
 def interrupted(world: World, rng: random.Random) -> tuple[str, str]:

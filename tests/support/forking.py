@@ -137,7 +137,8 @@ def searching(world: World, place: Path, pipe: int | None = None) -> Callable[[]
     def work() -> None:
         import certify.cli as cli
 
-        cli._progress = lambda: contextlib.nullcontext(watch)
+        assert callable(cli.progress_of_search)  # another name would leave the watcher unheard
+        cli.progress_of_search = lambda: contextlib.nullcontext(watch)
         task = world.task
         certify("check", str(task.model or world.model), "--target", task.target,
                 "--gap", str(task.gap), "--cells", str(task.cells),
