@@ -120,7 +120,7 @@ def run(encoder: Encoder, folder: Path, budget: float, repeat: int) -> list[dict
             if done.returncode:
                 raise RuntimeError(done.stderr[-2000:])
             runs.append(json.loads(done.stdout.splitlines()[-1]))
-        row = runs[-1]
+        row = runs[-1] | {"budget": budget, "load": os.getloadavg()[0]}
         if all(r["seconds"] is not None for r in runs):
             row["seconds"] = statistics.median(r["seconds"] for r in runs)
         else:
@@ -145,11 +145,14 @@ def tables(stored: dict) -> list[str]:
         rows.append(cells)
     head = ["layers x width", *(f"{a}, {n}" for a, n in itertools.product(ACTIVATIONS, NORMS))]
     m = stored["machine"]
+    runs = [r for encoder in found.values() for r in encoder]
+    budgets, loads = ([r[k] for r in runs] for k in ("budget", "load"))
     note = (
-        f"Seconds to 1e-2 / 1e-3 / 1e-5, one thread, budget {stored['budget']:.0f} s, "
+        f"Seconds to 1e-2 / 1e-3 / 1e-5, one thread, budget {min(budgets):.0f} to "
+        f"{max(budgets):.0f} s, load average {min(loads):.1f} to {max(loads):.1f}, "
         f"{'one run' if stored['repeat'] == 1 else 'median of ' + str(stored['repeat'])}; "
         f"{m['cpu']}, {m['cores']} cores, torch {m['torch']}, {stored['date']}. "
-        "A percentage is the gap that was left."
+        "A percentage is the gap that was left, and open a bound that is no use yet."
     )
     return ["", note, "", *table(head, rows)]
 
@@ -161,7 +164,7 @@ def _cell(runs: list[dict]) -> str:
     for r in runs:
         if r["seconds"] is not None:
             parts.append(f"{r['seconds']:.2g}" if r["seconds"] < 100 else f"{r['seconds']:.0f}")
-        elif r["lo"] > 0 and r["hi"] != float("inf"):
+        elif r["hi"] < 10 * r["lo"]:
             parts.append(f"{100 * (r['hi'] / r['lo'] - 1):.2g} %")
         else:
             parts.append("open")
@@ -194,7 +197,7 @@ def main() -> None:
     elif options.what == "run":
         stored = json.loads(STORED.read_text()) if STORED.exists() else {"encoders": {}}
         stored |= {"machine": machine(), "date": time.strftime("%Y-%m-%d"),
-                   "budget": options.budget, "repeat": options.repeat}  # fmt: skip
+                   "repeat": options.repeat}  # fmt: skip
         for encoder in chosen:
             found = run(encoder, options.folder, options.budget, options.repeat)
             stored["encoders"][encoder.name] = found
