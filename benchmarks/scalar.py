@@ -146,10 +146,11 @@ def tables(stored: dict) -> list[str]:
     head = ["layers x width", *(f"{a}, {n}" for a, n in itertools.product(ACTIVATIONS, NORMS))]
     m = stored["machine"]
     runs = [r for encoder in found.values() for r in encoder]
-    budgets, loads = ([r[k] for r in runs if r[k]] for k in ("budget", "load"))
+    budgets, loads = ([r[k] for r in runs if k in r] for k in ("budget", "load"))
     note = (
         f"Seconds to 1e-2 / 1e-3 / 1e-5, one thread, budget {min(budgets):.0f} to "
-        f"{max(budgets):.0f} s, load average {min(loads):.0f} to {max(loads):.0f}, "
+        f"{max(budgets):.0f} s, load average {min(loads):.1f} to {max(loads):.1f} where it was "
+        "taken down, "
         f"{'one run' if stored['repeat'] == 1 else 'median of ' + str(stored['repeat'])}; "
         f"{m['cpu']}, {m['cores']} cores, torch {m['torch']}, {stored['date']}. "
         "A percentage is the gap that was left, and open a bound that is no use yet."

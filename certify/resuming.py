@@ -137,8 +137,8 @@ def engine_digest() -> str:
     """Of the sources that compute bounds: what a mistake of theirs left must not outlive it."""
     here, theory = Path(certify.__file__).parent, Path(theory_functions.__file__).parent
     names = (
-        "graph", "normalized", "rounding", "search", "squares", "run", "witnesses", "slopes",
-        "derivative",
+        "graph", "normalized", "rounding", "enclosing", "search", "squares", "run", "witnesses",
+        "slopes", "derivative",
     )  # fmt: skip
     sources = [here / f"{name}.py" for name in names]
     sources += sorted((here / "domains").glob("*.py"))

@@ -12,27 +12,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from certify.domains import norms
-from certify.domains.adjoint import Trace, output_error
 from certify.domains.branching import axis_of, between, sides
-from certify.domains.defects import ROOM, sharpened
+from certify.domains.defects import ROOM
 from certify.domains.extrema import extrema
 from certify.domains.kinks import Crossings, cuts
 from certify.domains.taylor import Taylor, TaylorModel
-from certify.graph import Affine, Graph, Node, enclose
-from certify.normalized import limit
+from certify.enclosing import by_blocks, forward
+from certify.graph import Graph
 
 MODEL, TARGET, DIFFERENCE = 0, 1, 2
 OUTPUTS = ("model", "target", "difference")
-NEGATE = Affine(scale=np.array(-1.0))
 FAR = 1000
 CUTS = 7  # at most this many kinks cut one box
 LAST = "bounds", "inner"  # parts of leaves that are numbered along their last axis
-ENCLOSURE = ("rem", "lo", "hi", "norm")
 LIGHT = 2.0**26  # bytes a box, up to which points are worth their Jacobians
 SPEAK = 4  # boxes of a batch whose middles are tried
 FRESH = -1  # a leaf that has not been enclosed yet: its bounds are infinite
@@ -212,75 +207,6 @@ def assess(
     return Leaves(box, cell, torch.stack(bounds), torch.stack(inner), rem, at, kinks, axis, stale)
 
 
-def forward(
-    problem: Problem,
-    domain: Taylor,
-    box: Tensor,
-    enough: float = 0.0,
-    crossings: Crossings | None = None,
-) -> dict[str, TaylorModel]:
-    """Enclose the outputs, remainders above `enough` sharpened by a backward pass.
-
-    The target is one or two functions of the input: only the model needs it, and the
-    difference is formed again from both.
-    """
-    back = problem.back if problem.variables == 1 else min(problem.back, 1)
-    trace = Trace(back, domain)
-
-    tighter = limit(problem.graph, domain)
-
-    def watch(number: int, node: Node, inputs: list, value: TaylorModel) -> TaylorModel:
-        value = tighter(number, node, inputs, value)
-        trace.note(number, node, inputs, value)
-        if crossings is not None:
-            crossings.note(node, inputs[0])
-        return value
-
-    models = enclose(problem.graph, box, domain=domain, watch=watch)
-    output = problem.graph.outputs["model"]
-    if output == 0 or bool((models["difference"].rem <= enough).all()):
-        return models  # the input itself has nothing to sharpen
-    error = output_error(problem.graph, trace, output)
-    model = models["model"]
-    model = replace(model, rem=torch.fmin(model.rem, error.reshape(model.rem.shape)))
-    difference = domain.add(model, domain.affine(NEGATE, models["target"]))
-    kept = models["difference"]
-    ends = torch.fmax(difference.lo, kept.lo), torch.fmin(difference.hi, kept.hi)
-    difference = replace(difference, lo=ends[0], hi=ends[1])
-    return models | {"model": model, "difference": difference}
-
-
-def by_blocks(
-    problem: Problem,
-    domain: Taylor,
-    box: Tensor,
-    models: dict[str, TaylorModel],
-    enough: float,
-) -> dict[str, TaylorModel]:
-    """The same, where remainders above `enough` are carried from block to block instead."""
-    model, output = models["model"], problem.graph.outputs["model"]
-    where = ~(models["difference"].rem.reshape(-1) <= enough)
-    if not output or not bool(where.any()):
-        return models
-    found = sharpened(problem.graph, box[where], domain, output, problem.room)
-    if found is None:
-        return models
-    old = replace(
-        model, coef=model.coef[:, where], **{n: getattr(model, n)[where] for n in ENCLOSURE}
-    )
-    lo, hi = torch.fmax(old.lo, found.lo), torch.fmin(old.hi, found.hi)
-    better = found.rem < old.rem
-    coef = torch.where(better, found.coef, old.coef)
-    rem = torch.where(better, found.rem, old.rem)
-    parts = {"coef": model.coef.clone()} | {n: getattr(model, n).clone() for n in ENCLOSURE}
-    parts["coef"][:, where] = coef
-    for name, value in zip(ENCLOSURE, (rem, lo, hi, norms.rows(rem)), strict=True):
-        parts[name][where] = value
-    model = TaylorModel(**parts)
-    difference = domain.add(model, domain.affine(NEGATE, models["target"]))
-    return models | {"model": model, "difference": difference}
-
-
 def measure(
     problem: Problem, x: Tensor, cell: Tensor, enough: float = 0.0, deep: float | None = None
 ) -> Points:
@@ -378,7 +304,7 @@ def _deep_rooted(problem: Problem, new: Leaves, old: Leaves, enough: float) -> T
         return suspect
     lo, hi = new.box[places].unbind(-1)
     middle = between(lo, hi, 0.5)
-    models = forward(problem, problem.domain(0), torch.stack([middle, middle], -1), enough)
+    models = problem.enclosed(problem.domain(0), torch.stack([middle, middle], -1), enough)
     rem = models["difference"].rem.reshape(-1)
     return suspect & bool((rem > enough).all())
 

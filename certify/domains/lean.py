@@ -19,7 +19,7 @@ from certify.domains.basis import Basis
 from certify.domains.ends import as_tensor
 from certify.domains.expansions import Kinked, Smooth, repeated
 from certify.domains.model import TaylorModel, most_of_row
-from certify.domains.taylor import places
+from certify.domains.moving import mover
 from certify.graph import Affine, Gather
 from certify.rounding import TINY, U, above, gamma, unknown, up
 
@@ -61,15 +61,7 @@ class Lean:
 
     def gather(self, node: Gather, x: Slope) -> Slope:
         """Exact."""
-        size, shape = x.rem[0].numel(), node.index.shape
-        pick, zero = places(node, size)
-
-        def move(t: Tensor, lead: int) -> Tensor:
-            if pick is not None:
-                t = t.reshape(*t.shape[:lead], size).index_select(lead, pick.to(t.device))
-                t = t if zero is None else t.masked_fill(zero.to(t.device), 0.0)
-            return t.reshape(*t.shape[:lead], *shape)
-
+        move = mover(node, x.rem[0].numel())
         rem = move(x.rem, 1)
         return Slope(
             move(x.coef, 2), rem, norms.gathered(node, tuple(x.rem.shape[1:]), rem, x.norm)

@@ -30,6 +30,7 @@ from certify.domains.basis import Basis
 from certify.domains.ends import as_tensor
 from certify.domains.expansions import Kinked, Smooth, rule
 from certify.domains.model import TaylorModel, any_of_row, centered, most_of_row, settled, spread
+from certify.domains.moving import mover, places
 from certify.graph import Affine, Apply, Gather, Shape
 from certify.rounding import (
     TINY,
@@ -86,19 +87,12 @@ class Taylor:
     def gather(self, node: Gather, x: TaylorModel) -> TaylorModel:
         """Exact."""
         size, shape = x.rem[0].numel(), node.index.shape
-        pick, zero = places(node, size)
-
-        def move(t: Tensor, lead: int) -> Tensor:
-            if pick is not None:
-                t = t.reshape(*t.shape[:lead], size).index_select(lead, pick.to(t.device))
-                t = t if zero is None else t.masked_fill(zero.to(t.device), 0.0)
-            return t.reshape(*t.shape[:lead], *shape)
-
+        move = mover(node, size)
         rem, before = move(x.rem, 1), tuple(x.rem.shape[1:])
         norm, total = norms.gathered(node, before, rem, x.norm), None
         if x.row is not None:  # entries of a product become rows again
             norm = torch.fmin(norm, norms.gathered(node, before[:-2], rem, x.row[0]))
-            same = pick is None and x.row[1] is not None and shape == before[:-2]
+            same = places(node, size)[0] is None and x.row[1] is not None and shape == before[:-2]
             total = x.row[1] if same else None
         row, rows = None, _rows(node)
         if rows is not None:
@@ -365,13 +359,3 @@ def _rows(node: Gather) -> Gather | None:
     if len(shape) < 3 or shape[-2:] != (1, 1):
         return None
     return Gather(node.index.reshape(shape[:-2]))
-
-
-@functools.lru_cache(maxsize=4096)
-def places(node: Gather, size: int) -> tuple[Tensor | None, Tensor | None]:
-    """Flat places to read, None for a mere reshape; and where to put zeros, None for nowhere."""
-    flat = torch.from_numpy(node.index.reshape(-1))
-    if flat.numel() == size and bool((flat == torch.arange(size)).all()):
-        return None, None
-    zero = flat < 0
-    return flat.clamp(min=0), zero if bool(zero.any()) else None
